@@ -1,0 +1,106 @@
+"""What usage costs by the price list, in nano-dollars.
+
+A price list may change at midnight, so a price belongs to a day. A model that nobody priced stays *unpriced*:
+its cost is unknown, which is not zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.clock import MINUTES_PER_DAY
+
+NANO = 1_000_000_000
+
+
+class Rates(msgspec.Struct, frozen=True):
+    """List prices of one model: dollars per token, and per second of a GPU."""
+
+    input_usd: float
+    cached_input_usd: float
+    cache_write_usd: float
+    output_usd: float
+    gpu_usd_per_second: float = 0.0
+
+
+Lookup = Callable[[str, str, int], Rates | None]
+"""(provider, model, day since the epoch) to its rates, or None if nobody priced it."""
+
+
+class ListCost(msgspec.Struct, frozen=True):
+    """Nano-dollars by the price list, an array element for each row.
+
+    ``input_nano`` is what all input cost with its cache, ``uncached_nano`` what it would have cost without,
+    ``total_nano`` input, output and GPU. ``known`` is False where nobody priced the model.
+    """
+
+    total_nano: NDArray[np.int64]
+    input_nano: NDArray[np.int64]
+    uncached_nano: NDArray[np.int64]
+    gpu_nano: NDArray[np.int64]
+    known: NDArray[np.bool_]
+
+
+class PriceTable:
+    """Rates by model and day, each looked up once.
+
+    Parameters
+    ----------
+    lookup
+        Tells the rates of a (provider, model, day), or None.
+    """
+
+    def __init__(self, lookup: Lookup) -> None:
+        self._lookup = lookup
+        self._seen: dict[tuple[str, str, int], Rates | None] = {}
+
+    def rates(self, provider: str, model: str, day: int) -> Rates | None:
+        """Rates of a model on a day since the epoch, or None if nobody priced it."""
+        key = (provider, model, day)
+        if key not in self._seen:
+            self._seen[key] = self._lookup(*key)
+        return self._seen[key]
+
+    def list_cost(
+        self, models: list[tuple[str, str]], which: NDArray[np.int32], minutes: NDArray[np.int32], counts: Counts
+    ) -> ListCost:
+        """Cost of many rows by the price list.
+
+        Parameters
+        ----------
+        models
+            The (provider, model) pairs that occur.
+        which
+            Index into ``models``, shape (rows,).
+        minutes
+            Event minute of each row, shape (rows,).
+        counts
+            Tokens and GPU milliseconds of each row.
+        """
+        days = minutes // MINUTES_PER_DAY
+        pairs, place = np.unique(np.stack([which, days]), axis=1, return_inverse=True)
+        found = [self.rates(*models[m], int(day)) for m, day in pairs.T]
+        nothing = Rates(0.0, 0.0, 0.0, 0.0)
+        table = np.array([msgspec.structs.astuple(r or nothing) for r in found], dtype=float).reshape(-1, 5)
+        known = np.array([r is not None for r in found], dtype=bool)[place]
+        price = table[place].T * NANO
+        fresh = counts.input_tokens - counts.cached_tokens - counts.cache_write_tokens
+        paid_in = fresh * price[0] + counts.cached_tokens * price[1] + counts.cache_write_tokens * price[2]
+        gpu = np.rint(counts.gpu_ms * price[4] / 1000)
+        total = np.rint(paid_in) + np.rint(counts.output_tokens * price[3]) + gpu
+        as_int = [np.asarray(x, np.int64) for x in (total, np.rint(paid_in), np.rint(counts.input_tokens * price[0]), gpu)]
+        return ListCost(*as_int, known=known)
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """Integer columns that a price list applies to, each of shape (rows,)."""
+
+    input_tokens: NDArray[np.int64]
+    cached_tokens: NDArray[np.int64]
+    cache_write_tokens: NDArray[np.int64]
+    output_tokens: NDArray[np.int64]
+    gpu_ms: NDArray[np.int64]
