@@ -1,0 +1,177 @@
+"""The ledger of one shard: each event once, in the minute in which it became known, minutes closed in order.
+
+A row's *arrival minute* is its event minute, or for a late row the minute that its own raw partition had
+reached (less the allowed lateness). A minute closes when every raw partition has passed it. So what a
+minute holds depends on the raw partitions alone: not on where frames were cut, nor on how partitions
+interleave, nor on how many workers there are.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors import frame as f
+from detectors.events import DeploymentEvent
+from detectors.frame import Frame, Key
+from detectors.intake import NEVER
+
+
+class RowBatch(msgspec.Struct):
+    """Rows that wait for their minute to close: index into the ledger's keys, event minute, measures by row."""
+
+    key: NDArray[np.int32]
+    minute: NDArray[np.int32]
+    values: NDArray[np.int64]
+
+
+class LedgerState(msgspec.Struct):
+    """What the ledger remembers: bounded by the accepted lateness and the labels seen."""
+
+    keys: list[Key]
+    applied: dict[int, int]
+    high: dict[int, int]
+    pending: dict[int, list[RowBatch]]
+    deployments: list[DeploymentEvent]
+    seen: dict[int, NDArray[np.uint64]]
+    closed: int = NEVER
+    duplicates: int = 0
+    late: int = 0
+
+
+class ClosedMinute(msgspec.Struct, frozen=True):
+    """All that became known in one minute.
+
+    Rows are summed by key and event minute; ``minute`` is below :attr:`at` for late ones.
+    """
+
+    at: int
+    key: NDArray[np.int32]
+    minute: NDArray[np.int32]
+    values: NDArray[np.int64]
+
+
+class Ledger:
+    """Takes frames, gives closed minutes.
+
+    Parameters
+    ----------
+    raw_partitions
+        How many raw partitions there are; a minute waits for all of them.
+    allowed_lateness_minutes
+        How long a minute stays open for late rows.
+    accept_late_minutes
+        For how long identities are remembered; intake refuses what is older.
+    """
+
+    def __init__(self, raw_partitions: int, allowed_lateness_minutes: int, accept_late_minutes: int) -> None:
+        self._raw_partitions = raw_partitions
+        self._lateness = allowed_lateness_minutes
+        self._remember = accept_late_minutes
+        self._places: dict[Key, int] = {}
+
+    def start(self) -> LedgerState:
+        """Nothing seen yet."""
+        return LedgerState([], {}, {}, {}, [], {})
+
+    def apply(self, state: LedgerState, frame: Frame) -> list[ClosedMinute]:
+        """Take a frame; return the minutes that it closes, in order."""
+        applied = state.applied.get(frame.raw_partition, -1)
+        fresh = np.flatnonzero(frame.offset > applied)
+        if len(fresh):
+            fresh = fresh[self._first_time(state, frame, fresh)]
+            self._hold(state, frame, fresh)
+        state.deployments.extend(frame.deployments)
+        state.applied[frame.raw_partition] = max(applied, frame.last_offset)
+        state.high[frame.raw_partition] = max(state.high.get(frame.raw_partition, NEVER), frame.high_minute)
+        return self._close(state)
+
+    def _first_time(self, state: LedgerState, frame: Frame, fresh: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Places in ``fresh`` of rows whose identity was not seen before."""
+        minutes, identities = frame.minute[fresh], frame.identity[fresh]
+        order = np.lexsort((np.arange(len(fresh)), identities, minutes))
+        repeat = np.zeros(len(fresh), bool)
+        repeat[1:] = (np.diff(minutes[order]) == 0) & (identities[order][1:] == identities[order][:-1])
+        kept = order[~repeat]
+        new = np.ones(len(kept), bool)
+        starts = np.flatnonzero(np.diff(minutes[kept], prepend=NEVER))
+        for start, stop in zip(starts, [*starts[1:], len(kept)], strict=True):
+            minute, own = int(minutes[kept[start]]), identities[kept[start:stop]]
+            known = state.seen.get(minute)
+            if known is None:
+                state.seen[minute] = own
+                continue
+            place = np.minimum(np.searchsorted(known, own), len(known) - 1)
+            new[start:stop] = known[place] != own
+            state.seen[minute] = np.union1d(known, own)
+        state.duplicates += len(fresh) - int(new.sum())
+        return np.sort(kept[new])
+
+    def _hold(self, state: LedgerState, frame: Frame, rows: NDArray[np.intp]) -> None:
+        """Put rows by the minute in which they became known."""
+        minute = frame.minute[rows]
+        reached = frame.high[rows] - self._lateness
+        arrival = np.maximum(np.maximum(minute, reached), state.closed + 1)
+        state.late += int((minute < arrival).sum())
+        key = self._key_places(state, frame.keys)[frame.key[rows]]
+        order = np.argsort(arrival, kind="stable")
+        starts = np.flatnonzero(np.diff(arrival[order], prepend=NEVER))
+        for start, stop in zip(starts, [*starts[1:], len(order)], strict=True):
+            chosen = order[start:stop]
+            batch = RowBatch(key[chosen], minute[chosen], frame.values[:, rows[chosen]])
+            state.pending.setdefault(int(arrival[chosen[0]]), []).append(batch)
+
+    def _key_places(self, state: LedgerState, keys: list[Key]) -> NDArray[np.int32]:
+        if len(self._places) != len(state.keys):
+            self._places = {key: place for place, key in enumerate(state.keys)}
+        for key in keys:
+            if key not in self._places:
+                self._places[key] = len(state.keys)
+                state.keys.append(key)
+        return np.array([self._places[key] for key in keys], np.int32)
+
+    def _close(self, state: LedgerState) -> list[ClosedMinute]:
+        if len(state.high) < self._raw_partitions:
+            return []
+        through = min(state.high.values()) - self._lateness - 1
+        if through <= state.closed:
+            return []
+        due = sorted(minute for minute in state.pending if minute <= through)
+        closed = [_sum_up(minute, state.pending.pop(minute)) for minute in due]
+        state.closed = through
+        for minute in [m for m in state.seen if m < through - self._remember]:
+            del state.seen[minute]
+        return closed
+
+
+def _sum_up(at: int, batches: list[RowBatch]) -> ClosedMinute:
+    key = np.concatenate([b.key for b in batches])
+    minute = np.concatenate([b.minute for b in batches])
+    values = np.concatenate([b.values for b in batches], axis=1)
+    order = np.lexsort((key, minute))
+    key, minute, values = key[order], minute[order], values[:, order]
+    starts = np.flatnonzero(np.diff(key, prepend=-1) | np.diff(minute, prepend=NEVER))
+    return ClosedMinute(at, key[starts], minute[starts], np.add.reduceat(values, starts, axis=1))
+
+
+def due_deployments(state: LedgerState, at: int, minute_of_deployment: list[int]) -> list[DeploymentEvent]:
+    """Take from the ledger the deployments made up to a minute, in order of time."""
+    due = [d for d, made in zip(state.deployments, minute_of_deployment, strict=True) if made <= at]
+    state.deployments = [d for d, made in zip(state.deployments, minute_of_deployment, strict=True) if made > at]
+    return sorted(due, key=lambda d: (d.time, d.service, d.id))
+
+
+SPEND_DIMENSIONS = ("team", "service", "environment", "initiative", "provider", "model")
+_BLANK = [f.DIMENSIONS.index(name) for name in f.DIMENSIONS if name not in SPEND_DIMENSIONS]
+
+
+def without_principal(key: Key) -> Key:
+    """Return the key of the wide views: no principal, no source.
+
+    Examples
+    --------
+    >>> without_principal(("team", "bot", "production", "", "key-1", "openai", "gpt", "gateway"))
+    ('team', 'bot', 'production', '', '', 'openai', 'gpt', '')
+    """
+    return tuple("" if place in _BLANK else value for place, value in enumerate(key))  # type: ignore[return-value]  # as long as it was
