@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import frame as f
+from detectors.clock import minute_of
 from detectors.events import DeploymentEvent
 from detectors.frame import Frame, Key
 from detectors.intake import NEVER
@@ -155,10 +156,11 @@ def _sum_up(at: int, batches: list[RowBatch]) -> ClosedMinute:
     return ClosedMinute(at, key[starts], minute[starts], np.add.reduceat(values, starts, axis=1))
 
 
-def due_deployments(state: LedgerState, at: int, minute_of_deployment: list[int]) -> list[DeploymentEvent]:
+def due_deployments(state: LedgerState, at: int) -> list[DeploymentEvent]:
     """Take from the ledger the deployments made up to a minute, in order of time."""
-    due = [d for d, made in zip(state.deployments, minute_of_deployment, strict=True) if made <= at]
-    state.deployments = [d for d, made in zip(state.deployments, minute_of_deployment, strict=True) if made > at]
+    due = [d for d in state.deployments if minute_of(d.time) <= at]
+    if due:
+        state.deployments = [d for d in state.deployments if minute_of(d.time) > at]
     return sorted(due, key=lambda d: (d.time, d.service, d.id))
 
 

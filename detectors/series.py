@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -28,16 +30,20 @@ class SeriesName(msgspec.Struct, frozen=True, order=True):
         """
         return dict(zip(self.view, self.values, strict=True))
 
+    def hash(self) -> int:
+        """Return 32 bits that are the same everywhere and for ever."""
+        return zlib.crc32("\x1f".join((*self.view, *self.values)).encode(errors="surrogatepass"))
+
 
 class SeriesState(msgspec.Struct):
-    """The series seen so far, in order of appearance, and the keys they were made of."""
+    """The series seen so far, in order of appearance, with a row a series; ``of_key`` has a row a key."""
 
     names: list[SeriesName]
-    keys: list[Key]
+    teams: list[str]
+    hashes: NDArray[np.uint32]
+    view_size: NDArray[np.int32]
     of_key: NDArray[np.int32]
     """Series of each key by view, shape (keys, views); -1 where the key has a blank in the view."""
-    team: list[str]
-    """Team of each series' first key."""
 
 
 class SeriesTable:
@@ -53,25 +59,24 @@ class SeriesTable:
         self.views = views
         self._columns = [tuple(DIMENSIONS.index(name) for name in view) for view in views]
         self._places: dict[SeriesName, int] = {}
-        self._keys: dict[Key, int] = {}
 
     def start(self) -> SeriesState:
         """No series yet."""
-        return SeriesState([], [], np.zeros((0, len(self.views)), np.int32), [])
+        nothing = np.zeros(0, np.int32)
+        return SeriesState([], [], nothing.astype(np.uint32), nothing, np.zeros((0, len(self.views)), np.int32))
 
-    def place(self, state: SeriesState, keys: list[Key]) -> NDArray[np.int32]:
-        """Place of each key in the table, new ones added; shape (keys,)."""
-        if len(self._keys) != len(state.keys) or len(self._places) != len(state.names):
-            self._keys = {key: place for place, key in enumerate(state.keys)}
+    def extend(self, state: SeriesState, keys: list[Key]) -> None:
+        """Add the keys that are new at the end of a list that only grows."""
+        if len(keys) == len(state.of_key):
+            return
+        if len(self._places) != len(state.names):
             self._places = {name: place for place, name in enumerate(state.names)}
-        new = [key for key in dict.fromkeys(keys) if key not in self._keys]
-        if new:
-            rows = [self._series_of(state, key) for key in new]
-            for key in new:
-                self._keys[key] = len(state.keys)
-                state.keys.append(key)
-            state.of_key = np.concatenate([state.of_key, np.array(rows, np.int32).reshape(-1, len(self.views))])
-        return np.array([self._keys[key] for key in keys], np.int32)
+        known = len(state.names)
+        rows = [self._series_of(state, key) for key in keys[len(state.of_key) :]]
+        state.of_key = np.concatenate([state.of_key, np.array(rows, np.int32).reshape(-1, len(self.views))])
+        new = state.names[known:]
+        state.hashes = np.concatenate([state.hashes, np.array([name.hash() for name in new], np.uint32)])
+        state.view_size = np.concatenate([state.view_size, np.array([len(name.view) for name in new], np.int32)])
 
     def _series_of(self, state: SeriesState, key: Key) -> list[int]:
         row = []
@@ -84,6 +89,6 @@ class SeriesTable:
             if name not in self._places:
                 self._places[name] = len(state.names)
                 state.names.append(name)
-                state.team.append(key[0])
+                state.teams.append(key[0])
             row.append(self._places[name])
         return row

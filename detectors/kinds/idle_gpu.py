@@ -1,0 +1,39 @@
+"""GPU dollars with no requests.
+
+Catches: a fleet left on after an experiment, a node that nobody calls. Misses: a fleet that serves little.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+import numpy as np
+from msgspec import Meta
+
+from detectors.baselines import C_VOLUME, GPU, HORIZONS_MINUTES, N
+from detectors.drivers import IDLE_GPU
+from detectors.verdicts import Detector, Seen, Verdicts, excess_by_channel, judge
+
+
+class IdleGpu(Detector, frozen=True, kw_only=True):
+    """By how much GPU dollars without requests are above the highest of the week, as a logarithm."""
+
+    kind: ClassVar[str] = "idle_gpu"
+    threshold: Annotated[float, Meta(gt=0)] = 1.5
+    natural_per_week: Annotated[float, Meta(gt=0)] = 0.1
+    tail: Annotated[float, Meta(gt=0)] = 0.5
+    budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.1
+    least_excess_usd: Annotated[float, Meta(ge=0)] = 1.0
+
+    def step(self, state: None, seen: Seen) -> tuple[None, Verdicts]:
+        """Judge the active series of a minute."""
+        r = seen.residuals
+        only = slice(C_VOLUME, C_VOLUME + 1)
+        _, hourly = (x[:, :, only] for x in excess_by_channel(r))
+        idle = (r.sums[:, :, GPU] > 0) & (r.sums[:, :, N] < 0.5) & (np.array(HORIZONS_MINUTES) <= 60)
+        spent = r.sums[:, :, GPU][:, :, None]
+        gate = idle[:, :, None] & (spent > self.least_excess_usd) & (seen.view_size == 2)[:, None, None]
+        usual = np.maximum(r.usual_usd_per_minute[:, :, None], 0.002)
+        score = np.log((r.usd_per_minute[:, :, None] + 0.002) / usual)
+        warming = np.zeros(len(r), bool)
+        return None, judge(seen, score, gate, warming, self.threshold, np.array([IDLE_GPU]), spent, hourly)

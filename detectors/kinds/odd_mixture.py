@@ -1,0 +1,99 @@
+"""An isolation forest over the residuals of all drivers and horizons.
+
+Catches: mixtures of mild deviations, none of which is loud alone. It cannot rank beyond what it was trained
+on, so an amplitude needs the other kinds. Warming until it has seen enough examples; grown anew each day.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+
+from detectors import forest as trees_of
+from detectors.baselines import C_VOLUME
+from detectors.clock import MINUTES_PER_DAY
+from detectors.drivers import REQUESTS
+from detectors.features import FEATURES
+from detectors.forest import Forest
+from detectors.verdicts import DRIVER_OF_CHANNEL, Detector, Seen, Verdicts, excess_by_channel, judge
+
+_FIVE_MINUTES = 1
+
+
+class OddMixtureState(msgspec.Struct):
+    """A reservoir of examples (Vitter's algorithm R, seeded), and the forest grown from it."""
+
+    examples: NDArray[np.float32]
+    offered: int = 0
+    grown_at: int = -(2**31)
+    forest: Forest | None = None
+
+
+class OddMixture(Detector, frozen=True, kw_only=True):
+    """How much a row's path in the forest is shorter than usual, from 0 to 1."""
+
+    kind: ClassVar[str] = "odd_mixture"
+    pooled: ClassVar[bool] = True
+    threshold: Annotated[float, Meta(gt=0)] = 0.66
+    natural_per_week: Annotated[float, Meta(gt=0)] = 2.0
+    tail: Annotated[float, Meta(gt=0)] = 0.02
+    budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.1
+    trees: Annotated[int, Meta(ge=10, le=1000)] = 100
+    reservoir: Annotated[int, Meta(ge=256, le=65_536)] = 4096
+    least_examples: Annotated[int, Meta(ge=64)] = 512
+    refit_minutes: Annotated[int, Meta(ge=60)] = MINUTES_PER_DAY
+    seed: int = 0
+    least_excess_usd: Annotated[float, Meta(ge=0)] = 5.0
+    least_step_z: Annotated[float, Meta(ge=0)] = 2.0
+
+    def start(self) -> OddMixtureState:
+        """No examples yet."""
+        return OddMixtureState(np.zeros((0, len(FEATURES)), np.float32))
+
+    def step(self, state: OddMixtureState, seen: Seen) -> tuple[OddMixtureState, Verdicts]:
+        """Judge the active series of a minute as one batch, then learn from the sampled ones."""
+        r = seen.residuals
+        odd = trees_of.score(state.forest, seen.features) if state.forest else np.zeros(len(r))
+        excess, hourly = excess_by_channel(r)
+        any_driver = excess.sum(axis=2)[:, :, None]
+        gate = np.zeros(any_driver.shape, bool)
+        gate[:, _FIVE_MINUTES] = self._loud(seen)[:, None]
+        warming = np.full(len(r), state.forest is None)
+        gate &= ~warming[:, None, None]
+        score = np.broadcast_to(odd[:, None, None], any_driver.shape)
+        verdicts = judge(
+            seen, score, gate, warming, self.threshold, np.array([REQUESTS]), any_driver, hourly.sum(axis=2)[:, :, None]
+        )
+        loudest = DRIVER_OF_CHANNEL[excess[:, _FIVE_MINUTES].argmax(axis=1)] if len(r) else verdicts.driver
+        return self._learn(state, seen), msgspec.structs.replace(verdicts, driver=loudest.astype(np.int8))
+
+    def wants(self, seen: Seen) -> NDArray[np.bool_]:
+        """Examples to learn from, and what costs enough and is mildly odd in some driver."""
+        return seen.sampled | self._loud(seen)
+
+    def _loud(self, seen: Seen) -> NDArray[np.bool_]:
+        r = seen.residuals
+        deviates = (r.step_z > self.least_step_z).any(axis=(1, 2)) | (r.above[:, :, C_VOLUME] > 0).any(axis=1)
+        costs = excess_by_channel(r)[0][:, _FIVE_MINUTES].sum(axis=1) > self.least_excess_usd
+        return deviates & costs
+
+    def _learn(self, state: OddMixtureState, seen: Seen) -> OddMixtureState:
+        examples, offered = state.examples, state.offered
+        for row in seen.features[seen.sampled]:
+            offered += 1
+            if len(examples) < self.reservoir:
+                examples = np.concatenate([examples, row[None]])
+                continue
+            place = int(np.random.default_rng([self.seed, offered]).integers(offered))
+            if place < self.reservoir:
+                examples = examples.copy()
+                examples[place] = row
+        minute, grown_at, forest = seen.residuals.minute, state.grown_at, state.forest
+        if len(examples) >= self.least_examples and minute - grown_at >= self.refit_minutes:
+            forest = trees_of.fit(examples, self.trees, self.seed + minute // self.refit_minutes)
+            grown_at = minute
+        return OddMixtureState(examples, offered, grown_at, forest)

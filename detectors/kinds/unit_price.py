@@ -1,0 +1,38 @@
+"""The price paid against the list price.
+
+Catches: a discount that ended, a price raised, a tier left. Nearly free of chance: a ratio of prices has no
+reason to move by itself. Misses: models that are not in the price list (their ratio is one by definition).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+import numpy as np
+from msgspec import Meta
+
+from detectors.baselines import C_UNIT, N
+from detectors.drivers import UNIT
+from detectors.verdicts import Detector, Seen, Verdicts, excess_by_channel, judge
+
+
+class UnitPrice(Detector, frozen=True, kw_only=True):
+    """A hundred times the logarithm by which paid over list has risen."""
+
+    kind: ClassVar[str] = "unit_price"
+    threshold: Annotated[float, Meta(gt=0)] = 5.0
+    natural_per_week: Annotated[float, Meta(gt=0)] = 0.02
+    tail: Annotated[float, Meta(gt=0)] = 1.0
+    budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.05
+    least_usd_per_hour: Annotated[float, Meta(ge=0)] = 0.5
+
+    def step(self, state: None, seen: Seen) -> tuple[None, Verdicts]:
+        """Judge the active series of a minute."""
+        r = seen.residuals
+        only = slice(C_UNIT, C_UNIT + 1)
+        excess, hourly = (x[:, :, only] for x in excess_by_channel(r))
+        warming = r.active_minutes < 30
+        gate = (hourly > self.least_usd_per_hour) & ~warming[:, None, None]
+        gate &= (r.base[:, :, N] > 20)[:, :, None]
+        score = 100 * np.maximum(r.step[:, :, only], 0.0)
+        return None, judge(seen, score, gate, warming, self.threshold, np.array([UNIT]), excess, hourly)

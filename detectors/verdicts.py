@@ -1,0 +1,163 @@
+"""What a detector sees of a minute, and what it says of it. The one shape of every kind of detector."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+
+from detectors.baselines import (
+    C_CACHE,
+    C_INPUT,
+    C_MIX,
+    C_OUTPUT,
+    C_UNIT,
+    C_VOLUME,
+    GPU,
+    LIST,
+    LIST_IN,
+    PAID,
+    Floats,
+    Residuals,
+)
+from detectors.drivers import CACHE, INPUT, MIX, OUTPUT, REQUESTS, UNIT
+
+WARMING, NORMAL, ANOMALOUS = 0, 1, 2
+NO_DEPLOYMENT = 10**6
+"""Minutes since the last deployment where there was none."""
+
+DRIVER_OF_CHANNEL = np.array([INPUT, OUTPUT, CACHE, MIX, UNIT, REQUESTS])
+assert [C_INPUT, C_OUTPUT, C_CACHE, C_MIX, C_UNIT, C_VOLUME] == list(range(6))  # noqa: S101 — the order above is theirs
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """The active series of one closed minute, a row a series."""
+
+    residuals: Residuals
+    view_size: NDArray[np.int32]
+    """How many dimensions the series' view has: 1 for a service, 2 for one of its principals or models."""
+    minutes_since_deployment: NDArray[np.int32]
+    unpriced_requests: NDArray[np.int64]
+    features: NDArray[np.float32]
+    """:data:`detectors.features.FEATURES` by row."""
+    sampled: NDArray[np.bool_]
+    """Rows that a detector may learn from as examples of the usual: a fixed share, chosen by hash."""
+
+    def __len__(self) -> int:
+        return len(self.residuals)
+
+
+class Verdicts(msgspec.Struct, frozen=True):
+    """A detector's word on each row that it saw; all columns have shape (rows,)."""
+
+    status: NDArray[np.int8]
+    score: Floats
+    horizon: NDArray[np.int8]
+    driver: NDArray[np.int8]
+    excess_usd: Floats
+    """Dollars above the usual in the horizon."""
+    usd_per_hour: Floats
+    """Dollars above the usual, an hour, at the present rate."""
+
+
+class Detector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every kind of detector has; its YAML entry decodes straight into it.
+
+    Parameters
+    ----------
+    threshold
+        The score from which a row is anomalous.
+    natural_per_week
+        Episodes a week and organisation at the threshold that nothing caused, as measured elsewhere: the prior.
+    tail
+        By how much the score must rise for such episodes to become e times rarer.
+    budget_share
+        The share of the page budget that this detector may use.
+    """
+
+    kind: ClassVar[str]
+    pooled: ClassVar[bool] = False
+    """Whether it judges the series of all shards together."""
+    name: str = ""
+    threshold: Annotated[float, Meta(gt=0)] = 5.0
+    natural_per_week: Annotated[float, Meta(gt=0)] = 1.0
+    tail: Annotated[float, Meta(gt=0)] = 1.0
+    budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.2
+
+    @property
+    def title(self) -> str:
+        """Its name, or its kind where it was given none."""
+        return self.name or self.kind
+
+    def start(self) -> Any:
+        """State before the first minute; most kinds need none beside the baselines."""
+        return None
+
+    def step(self, state: Any, seen: Seen) -> tuple[Any, Verdicts]:
+        """Judge the active series of a minute."""
+        raise TypeError(f"{type(self).__name__} does not say how it judges a minute")
+
+    def wants(self, seen: Seen) -> NDArray[np.bool_]:
+        """Rows that a pooled detector wants to see or to learn from; shape (rows,)."""
+        return np.zeros(len(seen), bool)
+
+
+def judge(
+    seen: Seen,
+    score: Floats,
+    gate: NDArray[np.bool_],
+    warming: NDArray[np.bool_],
+    threshold: float,
+    driver_of_column: NDArray[np.int64],
+    excess_usd: Floats,
+    usd_per_hour: Floats,
+) -> Verdicts:
+    """Verdicts from scores by horizon and column: each row's word is its best score that passes the gate.
+
+    Parameters
+    ----------
+    score, gate, excess_usd, usd_per_hour
+        Shape (rows, horizons, columns).
+    warming
+        Shape (rows,).
+    driver_of_column
+        Which driver a column stands for, shape (columns,).
+    """
+    rows, _, columns = score.shape
+    usable = np.where(gate & np.isfinite(score), score, 0.0).reshape(rows, -1)
+    best = usable.argmax(axis=1)
+    at = np.arange(rows)
+    top = usable[at, best]
+    status = np.where(top >= threshold, ANOMALOUS, np.where(warming, WARMING, NORMAL))
+    return Verdicts(
+        status.astype(np.int8),
+        top,
+        (best // columns).astype(np.int8),
+        driver_of_column[best % columns].astype(np.int8),
+        excess_usd.reshape(rows, -1)[at, best],
+        usd_per_hour.reshape(rows, -1)[at, best],
+    )
+
+
+def excess_by_channel(residuals: Residuals) -> tuple[Floats, Floats]:
+    """Dollars above the usual by horizon and channel: in the horizon, and an hour; shape (rows, h, channels).
+
+    A driver's excess is its part of the cost times 1 - exp(-step); that of the volume is what is above usual.
+    """
+    sums = residuals.sums
+    tokens = sums[:, :, PAID]
+    in_share = np.divide(sums[:, :, LIST_IN], sums[:, :, LIST], out=np.zeros_like(tokens), where=sums[:, :, LIST] > 0)
+    part = np.stack([in_share, 1 - in_share, in_share, np.ones_like(in_share), np.ones_like(in_share)], axis=2)
+    grown = 1 - np.exp(-np.clip(residuals.step, -20, 20))
+    share = np.maximum(part * grown, 0.0)
+    per_minute = residuals.usd_per_minute
+    above = np.maximum(per_minute - residuals.usual_usd_per_minute, 0.0)
+    total = tokens + sums[:, :, GPU]
+    fraction = np.divide(above, per_minute, out=np.zeros_like(above), where=per_minute > 0)
+    in_horizon = np.concatenate([share * tokens[:, :, None], (total * fraction)[:, :, None]], axis=2)
+    token_share = np.divide(tokens, total, out=np.zeros_like(tokens), where=total > 0)
+    hourly = np.concatenate([share * (per_minute * token_share)[:, :, None], above[:, :, None]], axis=2) * 60
+    return in_horizon, hourly
