@@ -32,11 +32,11 @@ CHANNELS = ("input", "output", "cache", "mix", "unit", "volume")
 an input-equivalent token without cache, paid over list, dollars a minute."""
 (C_INPUT, C_OUTPUT, C_CACHE, C_MIX, C_UNIT, C_VOLUME) = range(len(CHANNELS))
 
-_TAU = np.array(HORIZONS_MINUTES) / 2.0
-_RATE = 1 - np.exp(-1 / _TAU)
-_BASE_OF_HORIZON = np.array([0, 0, 0, 1, 1])
+TAU_MINUTES = np.array(HORIZONS_MINUTES) / 2.0
+_RATE = 1 - np.exp(-1 / TAU_MINUTES)
+BASE_OF_HORIZON = np.array([0, 0, 0, 1, 1])
 _FEEDS_BASE = (2, 4)
-_BASE_TAU = np.array([260.0, 1440.0])
+BASE_TAU_MINUTES = np.array([260.0, 1440.0])
 _SPREAD = np.array([1.0, 1.0, 0.05, 0.01, 0.001])
 """Variance of a driver's logarithm for one request."""
 _OUTPUT_WEIGHT = 4.0
@@ -134,7 +134,7 @@ class Baselines:
         sums, base = _fade(state.sums[series], state.base[series], passed)
         sums += totals[:, None, :]
         if late is not None and len(late.row):
-            fading = np.exp(-late.age_minutes[:, None] / _TAU)
+            fading = np.exp(-late.age_minutes[:, None] / TAU_MINUTES)
             np.add.at(sums, late.row, fading[:, :, None] * late.totals[:, None, :])
         state.sums[series], state.base[series], state.last[series] = sums, base, minute
         state.first[series] = np.where(new, minute, state.first[series])
@@ -146,16 +146,16 @@ class Baselines:
     def _compare(
         self, state: BaselineState, minute: int, series: NDArray[np.int32], sums: Floats, base: Floats
     ) -> Residuals:
-        behind = base[:, _BASE_OF_HORIZON]
+        behind = base[:, BASE_OF_HORIZON]
         level, error = levels(sums)
         usual, usual_error = levels(base)
-        usual, usual_error = usual[:, _BASE_OF_HORIZON], usual_error[:, _BASE_OF_HORIZON]
+        usual, usual_error = usual[:, BASE_OF_HORIZON], usual_error[:, BASE_OF_HORIZON]
         step = np.nan_to_num(level - usual)
         young = (state.active_minutes[series] < YOUNG_MINUTES)[:, None, None]
         scale = np.maximum(1.25 * state.scale[series], np.where(young, SCALE_WHILE_YOUNG, SCALE_FLOOR))
         step_z = step / np.sqrt(np.nan_to_num(error + usual_error) + scale**2)
         usd = (sums[:, :, PAID] + sums[:, :, GPU]) * _RATE
-        base_minutes = _BASE_TAU[_BASE_OF_HORIZON]
+        base_minutes = BASE_TAU_MINUTES[BASE_OF_HORIZON]
         lived = np.minimum(np.maximum(minute - state.first[series], 1)[:, None], base_minutes)
         usual_usd = (behind[:, :, PAID] + behind[:, :, GPU]) / np.maximum(lived, 1)
         return Residuals(
@@ -230,8 +230,8 @@ def levels(sums: Floats) -> tuple[Floats, Floats]:
 
 def _fade(sums: Floats, base: Floats, passed: NDArray[np.int32]) -> tuple[Floats, Floats]:
     """Horizons and baselines some minutes later; what left a horizon is in the baseline behind it."""
-    kept = np.exp(-passed[:, None] / _TAU)[:, :, None]
-    base = base * np.exp(-passed[:, None] / _BASE_TAU)[:, :, None]
+    kept = np.exp(-passed[:, None] / TAU_MINUTES)[:, :, None]
+    base = base * np.exp(-passed[:, None] / BASE_TAU_MINUTES)[:, :, None]
     base += (sums * (1 - kept))[:, _FEEDS_BASE, :]
     return sums * kept, base
 

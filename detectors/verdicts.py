@@ -127,7 +127,7 @@ def judge(
         Which driver a column stands for, shape (columns,).
     """
     rows, _, columns = score.shape
-    usable = np.where(gate & np.isfinite(score), score, 0.0).reshape(rows, -1)
+    usable = np.where(gate & np.isfinite(score), score, 0.0).reshape(rows, score.shape[1] * columns)
     best = usable.argmax(axis=1)
     at = np.arange(rows)
     top = usable[at, best]
@@ -137,8 +137,8 @@ def judge(
         top,
         (best // columns).astype(np.int8),
         driver_of_column[best % columns].astype(np.int8),
-        excess_usd.reshape(rows, -1)[at, best],
-        usd_per_hour.reshape(rows, -1)[at, best],
+        excess_usd.reshape(usable.shape)[at, best],
+        usd_per_hour.reshape(usable.shape)[at, best],
     )
 
 

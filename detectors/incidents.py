@@ -1,0 +1,323 @@
+"""Incidents: candidates that belong together, with onset, cause and life. One incident, one page.
+
+The stage that runs once an organisation. It takes a minute when every shard has closed it, so that what it
+says depends neither on the number of workers nor on who reported first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+
+from detectors import cause, codec, intent
+from detectors.alerts import alert_of
+from detectors.budget import Budget, BudgetState
+from detectors.clock import MINUTES_PER_HOUR, minute_of
+from detectors.events import Alert, DeploymentEvent, Initiative, Intent, Severity
+from detectors.forecast import DailySpend
+from detectors.frame import COST, DIMENSIONS, Key
+from detectors.intake import NEVER
+from detectors.judge import Candidate, Judge
+from detectors.ledger import ClosedMinute
+from detectors.prices import NANO
+from detectors.watch import MinuteReport, SeriesWatch, SeriesWatchState, Spend
+
+RANK: dict[Severity, int] = {"info": 0, "ticket": 1, "page": 2}
+
+
+class Money(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Dollars at risk from which somebody is told."""
+
+    usd_per_hour: Annotated[float, Meta(ge=0)]
+    excess_usd: Annotated[float, Meta(ge=0)] = 0.0
+
+
+class SeveritySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A page needs a rare score and this money; a ticket this money alone."""
+
+    page: Money = Money(usd_per_hour=0.8, excess_usd=0.2)
+    ticket: Money = Money(usd_per_hour=0.2)
+
+
+class IncidentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When incidents end and how often they are told of again."""
+
+    resolve_after_minutes: Annotated[int, Meta(ge=1)] = 180
+    quiet_after_page_minutes: Annotated[int, Meta(ge=0)] = 720
+    update_every_minutes: Annotated[int, Meta(ge=1)] = 60
+
+
+class Incident(msgspec.Struct):
+    """An open incident."""
+
+    alert_id: str
+    place: str
+    first: Candidate
+    onset: int
+    last_minute: int
+    severity: Severity
+    intent: Intent
+    deployment: DeploymentEvent | None
+    p_value: float
+    per_year: float
+    observed_nano: int
+    excess_usd: float
+    usd_per_hour: float
+    told_minute: int
+    told_excess_usd: float
+    sequence: int = 0
+
+
+class IncidentsState(msgspec.Struct):
+    """Reports that wait for all shards, what is open, and what was spent."""
+
+    closed_through: dict[int, int]
+    waiting: dict[int, list[MinuteReport]]
+    keys: list[Key]
+    wide: SeriesWatchState
+    pooled: list[bytes]
+    budget: BudgetState
+    open: dict[str, Incident]
+    paged_until: dict[str, int]
+    daily: dict[str, DailySpend]
+    last_hour: dict[str, dict[int, int]]
+    labels: dict[str, Key]
+    deployments: list[DeploymentEvent]
+    done: int = NEVER
+
+
+class Incidents:
+    """The stage: minute reports in, alerts out.
+
+    Parameters
+    ----------
+    organisation
+        Its name; part of every alert id.
+    shards
+        How many shards report.
+    wide
+        Watches the views that cross shards.
+    judge
+        Merges reports and runs the pooled detectors.
+    budget
+        Keeps the page budget.
+    initiatives
+        Declared spend.
+    severity, settings
+        Who is told, and when.
+    """
+
+    def __init__(
+        self,
+        organisation: str,
+        shards: int,
+        wide: SeriesWatch,
+        judge: Judge,
+        budget: Budget,
+        initiatives: tuple[Initiative, ...],
+        severity: SeveritySettings,
+        settings: IncidentSettings,
+    ) -> None:
+        self._organisation = organisation
+        self._shards = shards
+        self._wide = wide
+        self._judge = judge
+        self._budget = budget
+        self._initiatives = initiatives
+        self._severity = severity
+        self._settings = settings
+        self._pooled: list[object] | None = None
+
+    def start(self) -> IncidentsState:
+        """Nothing seen yet."""
+        self._pooled = self._judge.start()
+        return IncidentsState({}, {}, [], self._wide.start(), [], BudgetState(), {}, {}, {}, {}, {}, [])
+
+    def encode(self, state: IncidentsState) -> bytes:
+        """Bytes that :meth:`decode` reads."""
+        state.pooled = self._judge.encode(self._pooled or [])
+        return codec.encode(state)
+
+    def decode(self, data: bytes) -> IncidentsState:
+        """Return the state that :meth:`encode` wrote."""
+        state = codec.decode(data, IncidentsState)
+        self._pooled = self._judge.decode(state.pooled)
+        return state
+
+    def step(self, state: IncidentsState, report: MinuteReport) -> tuple[IncidentsState, list[Alert]]:
+        """Take a report; return the alerts of the minutes that all shards have closed by now."""
+        before = state.closed_through.get(report.shard, NEVER)
+        state.closed_through[report.shard] = max(before, report.closed_through)
+        if report.report is not None or report.deployments:
+            state.waiting.setdefault(report.minute, []).append(report)
+        if len(state.closed_through) < self._shards:
+            return state, []
+        through = min(state.closed_through.values())
+        alerts: list[Alert] = []
+        for minute in sorted(m for m in state.waiting if m <= through):
+            alerts += self._end_quiet(state, minute - 1)
+            alerts += self._judge_minute(state, minute, state.waiting.pop(minute))
+            state.done = minute
+        if through > state.done:
+            alerts += self._end_quiet(state, through)
+            state.done = through
+        return state, alerts
+
+    def _judge_minute(self, state: IncidentsState, minute: int, reports: list[MinuteReport]) -> list[Alert]:
+        if state.budget.began is None:
+            state.budget.began = minute
+        new = sorted((d for r in reports for d in r.deployments), key=lambda d: (d.time, d.service, d.id))
+        state.deployments = [d for d in state.deployments if minute_of(d.time) > minute - cause.KEPT_MINUTES] + new
+        spends = [r.spend for r in reports if r.spend is not None]
+        if not spends:
+            return []
+        closed = self._count_spend(state, minute, spends)
+        state.wide, wide_report = self._wide.step(state.wide, state.keys, closed, [])
+        parts = [r.report for r in reports if r.report is not None] + [wide_report]
+        self._pooled, candidates = self._judge.step(self._pooled or self._judge.start(), parts)
+        self._follow(state, minute)
+        return [alert for c in candidates for alert in self._take(state, c)]
+
+    def _count_spend(self, state: IncidentsState, minute: int, spends: list[Spend]) -> ClosedMinute:
+        """Add the minute to what was spent; return it as one closed minute for the wide views."""
+        merged: dict[tuple[Key, int], list[int]] = {}
+        for spend in spends:
+            for row, values in enumerate(spend.values.T.tolist()):
+                merged[spend.keys[spend.key[row]], int(spend.minute[row])] = values
+        rows = sorted(merged)
+        for key, at in rows:
+            service, nano = key[DIMENSIONS.index("service")], merged[key, at][COST]
+            state.labels[service] = key
+            for place in (service, ""):
+                state.daily.setdefault(place, DailySpend()).add(at, nano)
+            hour = state.last_hour.setdefault(service, {})
+            hour[at] = hour.get(at, 0) + nano
+        return closed_minute(state.keys, minute, rows, [merged[row] for row in rows])
+
+    def _follow(self, state: IncidentsState, minute: int) -> None:
+        """Count what open incidents' services spend; forget what is over an hour old."""
+        for service, hour in list(state.last_hour.items()):
+            for at in [at for at in hour if at <= minute - MINUTES_PER_HOUR]:
+                del hour[at]
+            if not hour:
+                del state.last_hour[service]
+        for incident in state.open.values():
+            service = incident.first.name.scope().get("service", "")
+            incident.observed_nano += state.last_hour.get(service, {}).get(minute, 0)
+
+    def _take(self, state: IncidentsState, found: Candidate) -> list[Alert]:
+        """Let a candidate open an incident, or add to the one that is open at its place."""
+        place = place_of(found)
+        incident = state.open.get(place)
+        if incident is None:
+            incident = self._open(state, found, place)
+            state.open[place] = incident
+            return [self._alert(state, incident, found.minute, "firing")]
+        if found.minute > incident.last_minute:
+            incident.excess_usd += found.usd_per_hour / 60 * min(found.minute - incident.last_minute, 5)
+            incident.usd_per_hour = found.usd_per_hour
+        else:
+            incident.usd_per_hour = max(incident.usd_per_hour, found.usd_per_hour)
+        incident.last_minute = found.minute
+        severity, p_value, per_year = self._weigh(state, found, incident.intent, place)
+        if RANK[severity] > RANK[incident.severity]:
+            incident.severity, incident.first = severity, found
+            incident.p_value, incident.per_year = p_value, per_year
+            self._explain(state, incident, found)
+            return [self._alert(state, incident, found.minute, "firing")]
+        grown = incident.excess_usd > 2 * incident.told_excess_usd
+        due = found.minute - incident.told_minute >= self._settings.update_every_minutes
+        return [self._alert(state, incident, found.minute, "updated")] if grown and due else []
+
+    def _open(self, state: IncidentsState, found: Candidate, place: str) -> Incident:
+        spent = self._spent_last_hour(state, found)
+        labels = self._labels(state, found)
+        meant = intent.judge_intent(intent.initiative_of(self._initiatives, labels), found.minute, spent)
+        severity, p_value, per_year = self._weigh(state, found, meant, place)
+        onset = found.minute - found.horizon_minutes + 1
+        seed = "\x1f".join([self._organisation, place, str(found.minute)])
+        incident = Incident(
+            alert_id="bw-" + hashlib.blake2b(seed.encode(), digest_size=8).hexdigest(),
+            place=place, first=found, onset=onset, last_minute=found.minute, severity=severity, intent=meant,
+            deployment=None, p_value=p_value, per_year=per_year,
+            observed_nano=round(found.observed_usd_per_hour / 60 * found.horizon_minutes / 2 * NANO),
+            excess_usd=found.excess_usd, usd_per_hour=found.usd_per_hour, told_minute=found.minute, told_excess_usd=0.0,
+        )  # fmt: skip
+        self._explain(state, incident, found)
+        return incident
+
+    def _explain(self, state: IncidentsState, incident: Incident, found: Candidate) -> None:
+        service = found.name.scope().get("service")
+        incident.deployment = cause.guilty(state.deployments, service, found.driver, incident.onset)
+
+    def _weigh(
+        self, state: IncidentsState, found: Candidate, meant: Intent, place: str
+    ) -> tuple[Severity, float, float]:
+        """Severity, p-value, and how many like it a year would come by chance."""
+        detector = self._budget.detector(found.detector)
+        a_week = self._budget.expected_per_week(state.budget, found.minute, detector, found.score)
+        per_year, p_value = a_week * 52, 1 - 2.718281828459045 ** -a_week
+        if meant.verdict == "intentional":
+            return "info", p_value, per_year
+        page, ticket = self._severity.page, self._severity.ticket
+        rare = self._budget.is_worth_a_page(state.budget, found.minute, detector, found.score)
+        dear = found.usd_per_hour >= page.usd_per_hour and found.excess_usd >= page.excess_usd
+        if found.detector == "unpriced_model":
+            return "ticket", p_value, per_year
+        if rare and dear and state.paged_until.get(place, NEVER) < found.minute:
+            return "page", p_value, per_year
+        self._budget.observe(state.budget, found.minute, found.detector, place)
+        return ("ticket" if found.usd_per_hour >= ticket.usd_per_hour else "info"), p_value, per_year
+
+    def _end_quiet(self, state: IncidentsState, through: int) -> list[Alert]:
+        """Resolve what has been quiet for long enough by a minute."""
+        quiet = self._settings.resolve_after_minutes
+        over = sorted((i.last_minute, place) for place, i in state.open.items() if i.last_minute + quiet <= through)
+        alerts = []
+        for last, place in over:
+            incident = state.open.pop(place)
+            if incident.severity == "page":
+                state.paged_until[place] = last + quiet + self._settings.quiet_after_page_minutes
+            incident.usd_per_hour = 0.0
+            alerts.append(self._alert(state, incident, last + quiet, "resolved"))
+        return alerts
+
+    def _spent_last_hour(self, state: IncidentsState, found: Candidate) -> float:
+        return sum(state.last_hour.get(found.name.scope().get("service", ""), {}).values()) / NANO
+
+    def _labels(self, state: IncidentsState, found: Candidate) -> dict[str, str]:
+        key = state.labels.get(found.name.scope().get("service", ""))
+        known = dict(zip(DIMENSIONS, key, strict=True)) if key else {}
+        return {**known, **found.name.scope()}
+
+    def _alert(self, state: IncidentsState, incident: Incident, minute: int, what: str) -> Alert:
+        incident.sequence += 1
+        incident.told_minute, incident.told_excess_usd = minute, incident.excess_usd
+        service = incident.first.name.scope().get("service", "")
+        found = intent.initiative_of(self._initiatives, self._labels(state, incident.first))
+        return alert_of(incident, minute, what, state.daily.get(service, DailySpend()), found)
+
+
+def place_of(found: Candidate) -> str:
+    """Where a candidate's incident is: its service, else its whole series."""
+    scope = found.name.scope()
+    if "service" in scope:
+        return scope["service"]
+    return "\x1f".join(f"{k}={v}" for k, v in scope.items())
+
+
+def closed_minute(
+    keys: list[Key], minute: int, rows: list[tuple[Key, int]], values: list[list[int]]
+) -> ClosedMinute:
+    """One closed minute of rows given by (key, event minute); new keys join the list."""
+    places = {key: place for place, key in enumerate(keys)}
+    for key, _ in rows:
+        if key not in places:
+            places[key] = len(keys)
+            keys.append(key)
+    which = np.array([places[key] for key, _ in rows], np.int32)
+    return ClosedMinute(minute, which, np.array([at for _, at in rows], np.int32), np.array(values, np.int64).T)

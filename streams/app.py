@@ -1,0 +1,72 @@
+"""The composition root: settings to stages. The only place that knows who needs whom."""
+
+from __future__ import annotations
+
+import msgspec
+
+from detectors.budget import Budget, PageBudget
+from detectors.events import Initiative
+from detectors.incidents import Incidents, IncidentSettings, SeveritySettings
+from detectors.intake import Intake, IntakeSettings
+from detectors.judge import Judge
+from detectors.kinds import KINDS
+from detectors.ledger import Ledger
+from detectors.prices import PriceTable
+from detectors.series import View
+from detectors.verdicts import Detector
+from detectors.watch import SeriesWatch, Watch
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """All that the pure stages are built from."""
+
+    organisation: str
+    intake: IntakeSettings
+    views: tuple[View, ...]
+    detectors: tuple[Detector, ...]
+    page_budget: PageBudget
+    severity: SeveritySettings
+    incidents: IncidentSettings
+    initiatives: tuple[Initiative, ...]
+    raw_partitions: int = 1
+
+
+class Stages(msgspec.Struct, frozen=True):
+    """The pure stages, ready to step."""
+
+    intake: Intake
+    watches: list[Watch]
+    incidents: Incidents
+
+
+def default_detectors() -> tuple[Detector, ...]:
+    """One of each kind, as shipped."""
+    return tuple(kind() for kind in KINDS.values())
+
+
+def build_stages(plan: Plan, prices: PriceTable) -> Stages:
+    """Build the stages of a plan: one watch a shard."""
+    local = tuple(d for d in plan.detectors if not d.pooled)
+    pooled = tuple(d for d in plan.detectors if d.pooled)
+    narrow = tuple(view for view in plan.views if "service" in view)
+    wide = tuple(view for view in plan.views if "service" not in view)
+    limits = plan.intake
+    watches = [
+        Watch(
+            shard,
+            Ledger(plan.raw_partitions, limits.allowed_lateness_minutes, limits.accept_late_minutes),
+            SeriesWatch(narrow, local, pooled),
+        )
+        for shard in range(limits.shards)
+    ]
+    incidents = Incidents(
+        plan.organisation,
+        limits.shards,
+        SeriesWatch(wide, local, pooled),
+        Judge(local, pooled),
+        Budget(plan.page_budget, plan.detectors),
+        plan.initiatives,
+        plan.severity,
+        plan.incidents,
+    )
+    return Stages(Intake(limits, prices), watches, incidents)
