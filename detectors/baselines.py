@@ -139,13 +139,14 @@ class Baselines:
         state.sums[series], state.base[series], state.last[series] = sums, base, minute
         state.first[series] = np.where(new, minute, state.first[series])
         state.active_minutes[series] += 1
-        residuals = self._compare(state, minute, series, sums, base)
-        self._learn(state, residuals, passed)
+        residuals, low = self._compare(state, minute, series, sums, base)
+        self._learn(state, residuals, passed, low)
         return state, residuals
 
     def _compare(
         self, state: BaselineState, minute: int, series: NDArray[np.int32], sums: Floats, base: Floats
-    ) -> Residuals:
+    ) -> tuple[Residuals, Floats]:
+        """Residuals, and the levels that the blocks to come remember."""
         behind = base[:, BASE_OF_HORIZON]
         level, error = levels(sums)
         usual, usual_error = levels(base)
@@ -158,22 +159,17 @@ class Baselines:
         base_minutes = BASE_TAU_MINUTES[BASE_OF_HORIZON]
         lived = np.minimum(np.maximum(minute - state.first[series], 1)[:, None], base_minutes)
         usual_usd = (behind[:, :, PAID] + behind[:, :, GPU]) / np.maximum(lived, 1)
-        return Residuals(
-            minute, series, sums, behind, level, step, step_z, self._above(state, series, level, error, usd), usd,
-            usual_usd, minute - state.first[series], state.active_minutes[series],
-        )  # fmt: skip
-
-    def _above(
-        self, state: BaselineState, series: NDArray[np.int32], level: Floats, error: Floats, usd: Floats
-    ) -> Floats:
-        """Level over the week's highest; remembers the level for the blocks to come."""
-        low = np.concatenate([level - 2 * np.sqrt(error), np.log(usd + _QUIET_USD_PER_MINUTE)[:, :, None]], axis=2)
-        low = np.nan_to_num(low, nan=NOTHING)
+        volume = np.log(usd + _QUIET_USD_PER_MINUTE)[:, :, None]
+        low = np.nan_to_num(np.concatenate([level - 2 * np.sqrt(error), volume], axis=2), nan=NOTHING)
         reference = np.maximum(state.peak_reference[series], state.peak_before[series])
         above = np.where((low > NOTHING) & (reference > NOTHING), low - reference, NOTHING)
-        return above
+        residuals = Residuals(
+            minute, series, sums, behind, level, step, step_z, above, usd, usual_usd, minute - state.first[series],
+            state.active_minutes[series],
+        )  # fmt: skip
+        return residuals, low
 
-    def _learn(self, state: BaselineState, seen: Residuals, passed: NDArray[np.int32]) -> None:
+    def _learn(self, state: BaselineState, seen: Residuals, passed: NDArray[np.int32], low: Floats) -> None:
         """Scales follow the steps; peaks move on by blocks of hours."""
         series = seen.series
         share = 1 - np.exp(-np.minimum(passed, 5) / SCALE_TAU)
@@ -182,11 +178,7 @@ class Baselines:
         scale = state.scale[series]
         state.scale[series] = scale + np.where(known, share * (np.minimum(np.abs(seen.step), 1.0) - scale), 0)
         _turn_blocks(state, series, seen.minute)
-        level, error = seen.level, levels(seen.sums)[1]
-        low = np.concatenate(
-            [level - 2 * np.sqrt(error), np.log(seen.usd_per_minute + _QUIET_USD_PER_MINUTE)[:, :, None]], axis=2
-        )
-        state.peak_now[series] = np.fmax(state.peak_now[series], low)
+        state.peak_now[series] = np.maximum(state.peak_now[series], low)
 
 
 class Late(msgspec.Struct, frozen=True):

@@ -34,7 +34,7 @@ class LedgerState(msgspec.Struct):
     applied: dict[int, int]
     high: dict[int, int]
     pending: dict[int, list[RowBatch]]
-    deployments: list[DeploymentEvent]
+    deployments: dict[int, list[DeploymentEvent]]
     seen: dict[int, NDArray[np.uint64]]
     closed: int = NEVER
     duplicates: int = 0
@@ -74,7 +74,7 @@ class Ledger:
 
     def start(self) -> LedgerState:
         """Nothing seen yet."""
-        return LedgerState([], {}, {}, {}, [], {})
+        return LedgerState([], {}, {}, {}, {}, {})
 
     def apply(self, state: LedgerState, frame: Frame) -> list[ClosedMinute]:
         """Take a frame; return the minutes that it closes, in order."""
@@ -83,7 +83,8 @@ class Ledger:
         if len(fresh):
             fresh = fresh[self._first_time(state, frame, fresh)]
             self._hold(state, frame, fresh)
-        state.deployments.extend(frame.deployments)
+        for deployment in frame.deployments:
+            state.deployments.setdefault(minute_of(deployment.time), []).append(deployment)
         state.applied[frame.raw_partition] = max(applied, frame.last_offset)
         state.high[frame.raw_partition] = max(state.high.get(frame.raw_partition, NEVER), frame.high_minute)
         return self._close(state)
@@ -158,9 +159,7 @@ def _sum_up(at: int, batches: list[RowBatch]) -> ClosedMinute:
 
 def due_deployments(state: LedgerState, at: int) -> list[DeploymentEvent]:
     """Take from the ledger the deployments made up to a minute, in order of time."""
-    due = [d for d in state.deployments if minute_of(d.time) <= at]
-    if due:
-        state.deployments = [d for d in state.deployments if minute_of(d.time) > at]
+    due = [d for minute in [m for m in state.deployments if m <= at] for d in state.deployments.pop(minute)]
     return sorted(due, key=lambda d: (d.time, d.service, d.id))
 
 

@@ -41,6 +41,10 @@ class Seen(msgspec.Struct, frozen=True):
     """How many dimensions the series' view has: 1 for a service, 2 for one of its principals or models."""
     minutes_since_deployment: NDArray[np.int32]
     unpriced_requests: NDArray[np.int64]
+    excess_usd: Floats
+    """Dollars above the usual by horizon and channel, (rows, h, channels); see :func:`excess_by_channel`."""
+    excess_usd_per_hour: Floats
+    """The same an hour, at the present rate."""
     features: NDArray[np.float32]
     """:data:`detectors.features.FEATURES` by row."""
     sampled: NDArray[np.bool_]

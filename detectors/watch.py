@@ -21,7 +21,7 @@ from detectors.frame import UNPRICED, Frame, Key
 from detectors.intake import NEVER
 from detectors.ledger import ClosedMinute, Ledger, LedgerState, due_deployments, without_principal
 from detectors.series import SeriesName, SeriesState, SeriesTable, View
-from detectors.verdicts import ANOMALOUS, NO_DEPLOYMENT, Detector, Seen, Verdicts
+from detectors.verdicts import ANOMALOUS, NO_DEPLOYMENT, Detector, Seen, Verdicts, excess_by_channel
 
 SAMPLE_ONE_IN = 16
 """One of so many minutes of a service is an example for what learns of the usual."""
@@ -149,7 +149,9 @@ class SeriesWatch:
         luck = (state.series.hashes[residuals.series] + np.uint32(residuals.minute % 2**31)) * np.uint32(2654435761)
         sampled = ((luck >> np.uint32(16)) % SAMPLE_ONE_IN == 0) & (size == 1)
         sampled &= residuals.active_minutes >= SETTLED_MINUTES
-        return Seen(residuals, size, since, unpriced, features_of(residuals, since), sampled)
+        excess, hourly = excess_by_channel(residuals)
+        features = features_of(residuals, since)
+        return Seen(residuals, size, since, unpriced, excess, hourly, features, sampled)
 
     def _report(self, state: SeriesWatchState, seen: Seen) -> SeriesReport:
         verdicts = [detector.step(None, seen)[1] for detector in self.detectors]

@@ -13,7 +13,7 @@ import numpy as np
 from msgspec import Meta
 
 from detectors.baselines import C_MIX, C_VOLUME, HORIZONS_MINUTES
-from detectors.verdicts import DRIVER_OF_CHANNEL, Detector, Seen, Verdicts, excess_by_channel, judge
+from detectors.verdicts import DRIVER_OF_CHANNEL, Detector, Seen, Verdicts, judge
 
 
 class DriverStep(Detector, frozen=True, kw_only=True):
@@ -33,7 +33,7 @@ class DriverStep(Detector, frozen=True, kw_only=True):
         """Judge the active series of a minute."""
         r = seen.residuals
         drivers = slice(0, C_VOLUME)
-        excess, hourly = (x[:, :, drivers] for x in excess_by_channel(r))
+        excess, hourly = seen.excess_usd[:, :, drivers], seen.excess_usd_per_hour[:, :, drivers]
         since = seen.minutes_since_deployment
         horizon = np.array(HORIZONS_MINUTES)
         after = (since >= 2) & (since <= self.within_minutes)

@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from detectors.baselines import C_VOLUME, GPU, HORIZONS_MINUTES, N
 from detectors.drivers import IDLE_GPU
-from detectors.verdicts import Detector, Seen, Verdicts, excess_by_channel, judge
+from detectors.verdicts import Detector, Seen, Verdicts, judge
 
 
 class IdleGpu(Detector, frozen=True, kw_only=True):
@@ -29,7 +29,7 @@ class IdleGpu(Detector, frozen=True, kw_only=True):
         """Judge the active series of a minute."""
         r = seen.residuals
         only = slice(C_VOLUME, C_VOLUME + 1)
-        _, hourly = (x[:, :, only] for x in excess_by_channel(r))
+        hourly = seen.excess_usd_per_hour[:, :, only]
         idle = (r.sums[:, :, GPU] > 0) & (r.sums[:, :, N] < 0.5) & (np.array(HORIZONS_MINUTES) <= 60)
         spent = r.sums[:, :, GPU][:, :, None]
         gate = idle[:, :, None] & (spent > self.least_excess_usd) & (seen.view_size == 2)[:, None, None]

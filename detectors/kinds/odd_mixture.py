@@ -19,7 +19,7 @@ from detectors.clock import MINUTES_PER_DAY
 from detectors.drivers import REQUESTS
 from detectors.features import FEATURES
 from detectors.forest import Forest
-from detectors.verdicts import DRIVER_OF_CHANNEL, Detector, Seen, Verdicts, excess_by_channel, judge
+from detectors.verdicts import DRIVER_OF_CHANNEL, Detector, Seen, Verdicts, judge
 
 _FIVE_MINUTES = 1
 
@@ -58,7 +58,7 @@ class OddMixture(Detector, frozen=True, kw_only=True):
         """Judge the active series of a minute as one batch, then learn from the sampled ones."""
         r = seen.residuals
         odd = trees_of.score(state.forest, seen.features) if state.forest else np.zeros(len(r))
-        excess, hourly = excess_by_channel(r)
+        excess, hourly = seen.excess_usd, seen.excess_usd_per_hour
         any_driver = excess.sum(axis=2)[:, :, None]
         gate = np.zeros(any_driver.shape, bool)
         gate[:, _FIVE_MINUTES] = self._loud(seen)[:, None]
@@ -78,7 +78,7 @@ class OddMixture(Detector, frozen=True, kw_only=True):
     def _loud(self, seen: Seen) -> NDArray[np.bool_]:
         r = seen.residuals
         deviates = (r.step_z > self.least_step_z).any(axis=(1, 2)) | (r.above[:, :, C_VOLUME] > 0).any(axis=1)
-        costs = excess_by_channel(r)[0][:, _FIVE_MINUTES].sum(axis=1) > self.least_excess_usd
+        costs = seen.excess_usd[:, _FIVE_MINUTES].sum(axis=1) > self.least_excess_usd
         return deviates & costs
 
     def _learn(self, state: OddMixtureState, seen: Seen) -> OddMixtureState:

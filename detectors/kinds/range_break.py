@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from detectors.baselines import C_UNIT, C_VOLUME
 from detectors.clock import MINUTES_PER_DAY
-from detectors.verdicts import DRIVER_OF_CHANNEL, Detector, Seen, Verdicts, excess_by_channel, judge
+from detectors.verdicts import DRIVER_OF_CHANNEL, Detector, Seen, Verdicts, judge
 
 
 class RangeBreak(Detector, frozen=True, kw_only=True):
@@ -33,7 +33,7 @@ class RangeBreak(Detector, frozen=True, kw_only=True):
         """Judge the active series of a minute."""
         r = seen.residuals
         drivers = slice(0, C_VOLUME)
-        excess, hourly = (x[:, :, drivers] for x in excess_by_channel(r))
+        excess, hourly = seen.excess_usd[:, :, drivers], seen.excess_usd_per_hour[:, :, drivers]
         above = r.above[:, :, drivers]
         gate = (above > 0) & (r.step_z > self.least_step_z)
         gate &= (excess > self.least_excess_usd) & (hourly > self.least_usd_per_hour)

@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from detectors.baselines import C_UNIT, N
 from detectors.drivers import UNIT
-from detectors.verdicts import Detector, Seen, Verdicts, excess_by_channel, judge
+from detectors.verdicts import Detector, Seen, Verdicts, judge
 
 
 class UnitPrice(Detector, frozen=True, kw_only=True):
@@ -30,7 +30,7 @@ class UnitPrice(Detector, frozen=True, kw_only=True):
         """Judge the active series of a minute."""
         r = seen.residuals
         only = slice(C_UNIT, C_UNIT + 1)
-        excess, hourly = (x[:, :, only] for x in excess_by_channel(r))
+        excess, hourly = seen.excess_usd[:, :, only], seen.excess_usd_per_hour[:, :, only]
         warming = r.active_minutes < 30
         gate = (hourly > self.least_usd_per_hour) & ~warming[:, None, None]
         gate &= (r.base[:, :, N] > 20)[:, :, None]

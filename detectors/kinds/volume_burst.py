@@ -14,7 +14,7 @@ from msgspec import Meta
 from detectors.baselines import C_VOLUME
 from detectors.clock import MINUTES_PER_DAY
 from detectors.drivers import REQUESTS
-from detectors.verdicts import Detector, Seen, Verdicts, excess_by_channel, judge
+from detectors.verdicts import Detector, Seen, Verdicts, judge
 
 
 class VolumeBurst(Detector, frozen=True, kw_only=True):
@@ -31,7 +31,7 @@ class VolumeBurst(Detector, frozen=True, kw_only=True):
         """Judge the active series of a minute."""
         r = seen.residuals
         only = slice(C_VOLUME, C_VOLUME + 1)
-        excess, hourly = (x[:, :, only] for x in excess_by_channel(r))
+        excess, hourly = seen.excess_usd[:, :, only], seen.excess_usd_per_hour[:, :, only]
         warming = r.age_minutes < 2 * MINUTES_PER_DAY
         gate = (excess > self.least_excess_usd) & ~warming[:, None, None]
         score = np.maximum(r.above[:, :, only], 0.0)
