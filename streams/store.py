@@ -1,0 +1,266 @@
+"""The embedded runtime's disk: one SQLite file with the inbox, the state of the stages, the outbox and the rejected.
+
+What a sender was promised is in the inbox; what the stages made of it goes in by checkpoints, each one
+transaction: states, inbox rows consumed, alerts, rejects and totals together or not at all. So a crash at
+any moment loses nothing and repeats nothing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from detectors.events import Alert
+from detectors.intake import Reject
+from streams.sources.http import Kind
+
+SCHEMA_VERSION = 1
+"""Of the tables; raise it with every change, and say in :meth:`Store.open` how the older one is read."""
+
+DATABASE_NAME = "burstwatch.db"
+
+_APPLICATION_ID = 0x42575443
+_BUSY_SECONDS = 30.0
+_TABLES = f"""
+BEGIN IMMEDIATE;
+PRAGMA application_id = {_APPLICATION_ID};
+PRAGMA user_version = {SCHEMA_VERSION};
+CREATE TABLE inbox (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,
+    received_seconds REAL NOT NULL,
+    payload BLOB NOT NULL
+);
+CREATE TABLE checkpoint (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE rejected (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    rejected_seconds REAL NOT NULL,
+    kind TEXT NOT NULL,
+    sequence INTEGER NOT NULL,
+    event_index INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    payload BLOB NOT NULL
+);
+COMMIT;
+"""
+
+
+class StateError(Exception):
+    """The state cannot be used; the sentence says why and what to do."""
+
+
+class InboxRow(msgspec.Struct, frozen=True, gc=False):
+    """An event as it came, with the place that it got in the order of all."""
+
+    sequence: int
+    kind: Kind
+    received_seconds: float
+    payload: bytes
+
+
+class Totals(msgspec.Struct):
+    """What was counted since the state began; durable, so that a restart can be checked to the token."""
+
+    taken: int = 0
+    rejected: int = 0
+    late: int = 0
+    duplicate: int = 0
+    unpriced: int = 0
+    alerts: int = 0
+    spend_nano: int = 0
+    page_minutes: list[int] = msgspec.field(default_factory=list)
+    """Event minutes of the pages of the last week."""
+
+
+class Checkpoint(msgspec.Struct, frozen=True):
+    """How far the stages are: the last inbox row that they contain, the totals, and a state by stage."""
+
+    applied: int
+    totals: Totals
+    stages: dict[str, bytes]
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """What a checkpoint adds to the disk beside the states."""
+
+    alerts: Sequence[Alert]
+    rejects: Sequence[Reject]
+    now_seconds: float
+
+
+class Store:
+    """One open state directory; safe to use from several threads of one process.
+
+    Parameters
+    ----------
+    directory
+        Made if it is not there. One process at a time uses it.
+    prepare_outbox, insert_alerts
+        Make the outbox's tables in this database; put alerts into them within the running transaction.
+    rejected_kept
+        How many refused events are kept, newest first.
+
+    Raises
+    ------
+    StateError
+        If the directory cannot be written, is in use, or was written by another version.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        prepare_outbox: Callable[[sqlite3.Connection], None],
+        insert_alerts: Callable[[sqlite3.Connection, Sequence[Alert]], None],
+        rejected_kept: int = 100_000,
+    ) -> None:
+        self.path = directory / DATABASE_NAME
+        self._insert_alerts = insert_alerts
+        self._rejected_kept = rejected_kept
+        self._lock = threading.Lock()
+        self._claim = _claim(directory)
+        try:
+            self._connection = self._open(prepare_outbox)
+        except sqlite3.Error as error:
+            os.close(self._claim)
+            raise StateError(f"cannot use {self.path}: {error}") from error
+        except StateError:
+            os.close(self._claim)
+            raise
+
+    def _open(self, prepare_outbox: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        written_by = connection.execute("PRAGMA application_id").fetchone()[0]
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        has_tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] > 0
+        if has_tables and (written_by, version) != (_APPLICATION_ID, SCHEMA_VERSION):
+            connection.close()
+            raise StateError(
+                f"{self.path} has schema version {version} of application {written_by:#x}, this Burstwatch reads "
+                f"version {SCHEMA_VERSION} of {_APPLICATION_ID:#x}: run the version that wrote it, "
+                "or name another state directory"
+            )
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA journal_size_limit = 67108864")
+        if not has_tables:
+            connection.executescript(_TABLES)
+        prepare_outbox(connection)
+        return connection
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:  # a full disk has rolled back already
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def append(self, rows: Sequence[tuple[Kind, float, bytes]]) -> None:
+        """Put events (kind, received seconds, payload) into the inbox; on return they are on disk.
+
+        Raises
+        ------
+        sqlite3.Error
+            If the disk does not take them; then none of them is kept.
+        """
+        with self._transaction() as connection:
+            connection.executemany("INSERT INTO inbox (kind, received_seconds, payload) VALUES (?, ?, ?)", rows)
+
+    def inbox_after(self, sequence: int, limit: int) -> list[InboxRow]:
+        """Return the next events behind a place, in order."""
+        asked = (
+            "SELECT sequence, kind, received_seconds, payload FROM inbox WHERE sequence > ? ORDER BY sequence LIMIT ?"
+        )
+        with self._lock:
+            return [InboxRow(*row) for row in self._connection.execute(asked, (sequence, limit))]
+
+    def inbox_count(self) -> int:
+        """Return how many events wait for a checkpoint."""
+        return self._count("SELECT count(*) FROM inbox")
+
+    def rejected_count(self) -> int:
+        """Return how many refused events are kept."""
+        return self._count("SELECT count(*) FROM rejected")
+
+    def _count(self, asked: str) -> int:
+        with self._lock:
+            count: int = self._connection.execute(asked).fetchone()[0]
+            return count
+
+    def load(self) -> Checkpoint | None:
+        """Return the last checkpoint, or None before the first."""
+        with self._lock:
+            found = dict(self._connection.execute("SELECT name, value FROM checkpoint"))
+        if not found:
+            return None
+        try:
+            applied = msgspec.json.decode(found.pop("applied"), type=int)
+            totals = msgspec.json.decode(found.pop("totals"), type=Totals)
+        except (KeyError, msgspec.DecodeError) as error:
+            raise StateError(f"{self.path} holds a broken checkpoint ({error}): restore it from a backup") from error
+        return Checkpoint(applied, totals, found)
+
+    def save(self, checkpoint: Checkpoint, progress: Progress) -> None:
+        """Make a checkpoint: all of it or nothing.
+
+        Raises
+        ------
+        sqlite3.Error
+            If the disk does not take it; then the last checkpoint stands, and this one may be tried again.
+        """
+        values = {
+            "applied": msgspec.json.encode(checkpoint.applied),
+            "totals": msgspec.json.encode(checkpoint.totals),
+            **checkpoint.stages,
+        }
+        rejected = [
+            (progress.now_seconds, r.kind, r.offset, r.index, r.reason, r.detail, r.payload) for r in progress.rejects
+        ]
+        with self._transaction() as connection:
+            connection.executemany("INSERT OR REPLACE INTO checkpoint VALUES (?, ?)", values.items())
+            connection.execute("DELETE FROM inbox WHERE sequence <= ?", (checkpoint.applied,))
+            if progress.alerts:
+                self._insert_alerts(connection, progress.alerts)
+            if rejected:
+                connection.executemany(
+                    "INSERT INTO rejected (rejected_seconds, kind, sequence, event_index, reason, detail, payload)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    rejected,
+                )
+                kept = (self._rejected_kept,)
+                connection.execute("DELETE FROM rejected WHERE number <= (SELECT max(number) FROM rejected) - ?", kept)
+
+    def close(self) -> None:
+        """Close the files and let another process use the directory."""
+        with self._lock:
+            self._connection.close()
+        os.close(self._claim)
+
+
+def _claim(directory: Path) -> int:
+    """Hold a directory for this process, for as long as the descriptor is open; the kernel frees it at a crash."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise StateError(f"cannot write the state directory {directory}: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise StateError(
+            f"another burstwatch uses the state directory {directory}: stop it, or name another"
+        ) from error
+    return descriptor

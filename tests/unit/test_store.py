@@ -1,0 +1,144 @@
+"""The embedded runtime's disk: a checkpoint is all or nothing, and nothing acknowledged is lost."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from detectors.events import Alert
+from detectors.intake import Reject
+from streams.store import DATABASE_NAME, SCHEMA_VERSION, Checkpoint, Progress, StateError, Store, Totals
+
+
+def no_tables(_: sqlite3.Connection) -> None:
+    """An outbox that needs none."""
+
+
+def no_alerts(_: sqlite3.Connection, __: Sequence[Alert]) -> None:
+    """An outbox that keeps none."""
+
+
+def open_store(directory: Path, **settings: int) -> Store:
+    return Store(directory, no_tables, no_alerts, **settings)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = open_store(tmp_path)
+    yield store
+    store.close()
+
+
+def put(store: Store, *payloads: bytes) -> None:
+    store.append([("usage", 60.0, payload) for payload in payloads])
+
+
+def checkpoint(applied: int, **stages: bytes) -> Checkpoint:
+    return Checkpoint(applied, Totals(taken=applied), stages)
+
+
+def nothing_more(rejects: Sequence[Reject] = ()) -> Progress:
+    return Progress([], rejects, 0.0)
+
+
+def test_the_inbox_keeps_the_order_of_arrival(store: Store) -> None:
+    put(store, b"a", b"b")
+    put(store, b"c")
+    assert [row.payload for row in store.inbox_after(0, 10)] == [b"a", b"b", b"c"]
+    assert [row.payload for row in store.inbox_after(1, 1)] == [b"b"]
+
+
+def test_a_checkpoint_consumes_the_inbox_and_places_are_never_given_twice(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    put(store, b"a", b"b")
+    store.save(checkpoint(2), nothing_more())
+    assert store.inbox_count() == 0
+    store.close()
+    again = open_store(tmp_path)
+    put(again, b"c")
+    assert [row.sequence for row in again.inbox_after(2, 10)] == [3]
+    again.close()
+
+
+def test_a_checkpoint_survives_reopening(tmp_path: Path) -> None:
+    first = open_store(tmp_path)
+    first.save(checkpoint(7, intake=b"i", incidents=b"j"), nothing_more())
+    first.close()
+    second = open_store(tmp_path)
+    assert second.load() == Checkpoint(7, Totals(taken=7), {"intake": b"i", "incidents": b"j"})
+    second.close()
+
+
+def test_before_the_first_checkpoint_there_is_none(store: Store) -> None:
+    assert store.load() is None
+
+
+def test_a_checkpoint_that_fails_half_way_leaves_the_last_one(tmp_path: Path) -> None:
+    def break_down(_: sqlite3.Connection, __: Sequence[Alert]) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    store = Store(tmp_path, no_tables, break_down)
+    put(store, b"a", b"b")
+    store.save(checkpoint(1, intake=b"one"), nothing_more())
+    with pytest.raises(sqlite3.OperationalError):
+        store.save(checkpoint(2, intake=b"two"), Progress([object()], [], 0.0))  # type: ignore[list-item]
+    assert store.load() == checkpoint(1, intake=b"one")
+    assert [row.payload for row in store.inbox_after(0, 10)] == [b"b"]
+    store.close()
+
+
+def test_rejects_keep_the_bytes_and_the_reason(store: Store) -> None:
+    store.save(checkpoint(3), nothing_more([Reject("usage", 0, 3, 1, "not_json", "trailing", b"\xff{")]))
+    rows = sqlite3.connect(store.path).execute(
+        "SELECT kind, sequence, event_index, reason, detail, payload FROM rejected"
+    )
+    assert rows.fetchall() == [("usage", 3, 1, "not_json", "trailing", b"\xff{")]
+
+
+def test_only_the_newest_rejects_are_kept(tmp_path: Path) -> None:
+    store = open_store(tmp_path, rejected_kept=2)
+    for offset in range(5):
+        store.save(checkpoint(offset), nothing_more([Reject("usage", 0, offset, 0, "not_json", "", b"")]))
+    assert store.rejected_count() == 2
+    store.close()
+
+
+def test_a_full_disk_keeps_nothing_of_the_request_and_all_from_before(store: Store) -> None:
+    put(store, b"before")
+    connection = store._connection  # the only way to a disk that is full here alone
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        put(store, b"small", b"x" * 1_000_000)
+    connection.execute("PRAGMA max_page_count = 1000000")
+    put(store, b"after")
+    assert [row.payload for row in store.inbox_after(0, 10)] == [b"before", b"after"]
+
+
+def test_a_second_process_is_refused(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(StateError, match="another burstwatch uses"):
+        open_store(tmp_path)
+
+
+@pytest.mark.parametrize("pragma", [f"user_version = {SCHEMA_VERSION + 1}", "user_version = 0", "application_id = 5"])
+def test_state_of_another_version_is_refused_untouched(tmp_path: Path, pragma: str) -> None:
+    open_store(tmp_path).close()
+    with sqlite3.connect(tmp_path / DATABASE_NAME) as connection:
+        connection.execute(f"PRAGMA {pragma}")
+    with pytest.raises(StateError, match="run the version that wrote it"):
+        open_store(tmp_path)
+    with pytest.raises(StateError, match="run the version that wrote it"):  # and the refusal freed the directory
+        open_store(tmp_path)
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / DATABASE_NAME).write_bytes(b"certainly no database " * 100)
+    with pytest.raises(StateError, match="not a database"):
+        open_store(tmp_path)
+
+
+def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StateError, match=r"cannot write the state directory .*file/state: Not a directory"):
+        open_store(tmp_path / "file" / "state")
