@@ -202,7 +202,7 @@ def totals_of(values: NDArray[np.int64]) -> Floats:
 
 
 def levels(sums: Floats) -> tuple[Floats, Floats]:
-    """Drivers' logarithms and their variance from counting, shape (..., totals) to (..., drivers); NaN where unknown."""
+    """Drivers' logarithms (NaN where unknown) and their variance from counting, (..., totals) to (..., drivers)."""
     n = sums[..., N]
     enough = n >= LEAST_REQUESTS
     raw_total = sums[..., LIST_RAW] + np.maximum(sums[..., LIST] - sums[..., LIST_IN], 0)

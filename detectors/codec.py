@@ -56,8 +56,10 @@ def decode(data: bytes, kind: type[T]) -> T:
         If the bytes hold something else.
     """
 
-    def convert(wanted: type, value: object) -> Any:
-        if isinstance(value, np.ndarray) and (wanted is np.ndarray or getattr(wanted, "__origin__", None) is np.ndarray):
+    def convert(wanted: type, value: object) -> Any:  # noqa: ANN401 — msgspec asks for it
+        if isinstance(value, np.ndarray) and (
+            wanted is np.ndarray or getattr(wanted, "__origin__", None) is np.ndarray
+        ):
             return value
         raise TypeError(f"expected a {wanted}, found a {type(value).__name__}")
 

@@ -34,8 +34,8 @@ class Reader(Generic[E]):
     """
 
     def __init__(self, kind: type[E]) -> None:
-        self._kind = kind
-        self._one = msgspec.json.Decoder(kind)
+        self._kind: type[E] = kind
+        self._one: msgspec.json.Decoder[E] = msgspec.json.Decoder(kind)
         self._many = msgspec.json.Decoder(list[kind])  # type: ignore[valid-type]  # a type made at run time
         self._raw = msgspec.json.Decoder(list[msgspec.Raw])
 

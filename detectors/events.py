@@ -90,9 +90,9 @@ class DeploymentEvent(msgspec.Struct, frozen=True, gc=False):
     service: Name
     team: OptionalName = ""
     environment: OptionalName = "production"
-    kind: Literal[
-        "deployment", "rollback", "config", "model_switch", "experiment_start", "experiment_stop"
-    ] = "deployment"
+    kind: Literal["deployment", "rollback", "config", "model_switch", "experiment_start", "experiment_stop"] = (
+        "deployment"
+    )
     version: OptionalName = ""
     revision: OptionalName = ""
     actor: OptionalName = ""
@@ -121,9 +121,7 @@ class Initiative(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     intent: Environment
     stage: Literal["explore", "exploit", "retire"]
     outcome: str
-    match: dict[
-        Literal["team", "service", "environment", "initiative", "principal", "provider", "model"], str
-    ]
+    match: dict[Literal["team", "service", "environment", "initiative", "principal", "provider", "model"], str]
     monthly_budget_usd: Annotated[float, Meta(ge=0)] | None = None
     starts: Timestamp | None = None
     expires: Timestamp | None = None

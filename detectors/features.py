@@ -23,7 +23,7 @@ MOST = 6.0
 
 
 def features_of(residuals: Residuals, minutes_since_deployment: NDArray[np.int32]) -> NDArray[np.float32]:
-    """Return :data:`FEATURES` by row, shape (rows, features); each is cut to a range, so that no input poisons a tree."""
+    """Return :data:`FEATURES` by row, (rows, features); each is cut to a range, so that no input poisons a tree."""
     parts = [residuals.step[:, h] for h in _HORIZONS] + [residuals.above[:, h] for h in _HORIZONS]
     requests, errors = residuals.sums[:, 1, N], residuals.sums[:, 1, ERR]
     rate = residuals.usd_per_minute
@@ -34,4 +34,5 @@ def features_of(residuals: Residuals, minutes_since_deployment: NDArray[np.int32
         np.log1p(residuals.age_minutes) - 5,
     ]
     columns = np.concatenate([*parts, np.stack(single, axis=1)], axis=1)
-    return np.clip(np.nan_to_num(columns, nan=0.0, posinf=MOST, neginf=-MOST), -MOST, MOST).astype(np.float32)
+    columns = np.clip(np.nan_to_num(columns, nan=0.0, posinf=MOST, neginf=-MOST), -MOST, MOST)
+    return np.asarray(columns, np.float32)

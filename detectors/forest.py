@@ -6,6 +6,8 @@ the sign turned: the higher the odder, in (0, 1].
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +21,8 @@ class Forest(msgspec.Struct, frozen=True):
 
     feature: NDArray[np.int32]
     threshold: NDArray[np.float64]
-    left: NDArray[np.int32]
-    right: NDArray[np.int32]
+    children: NDArray[np.int32]
+    """Left and right, shape (2, nodes)."""
     length: NDArray[np.float64]
     """Depth of a leaf and the mean path below it; 0 for other nodes."""
     roots: NDArray[np.int32]
@@ -42,15 +44,19 @@ def fit(rows: NDArray[np.float32], trees: int, seed: int) -> Forest:
         The same seed and rows give the same forest.
     """
     grown = IsolationForest(n_estimators=trees, max_samples="auto", random_state=seed).fit(rows)
-    parts = [_flatten(tree.tree_, np.asarray(used)) for tree, used in
-             zip(grown.estimators_, grown.estimators_features_, strict=True)]  # fmt: skip
-    starts = np.cumsum([0, *(len(p[0]) for p in parts[:-1])])
-    columns = [np.concatenate(c) for c in zip(*(
-        (p[0], p[1], p[2] + start, p[3] + start, p[4]) for p, start in zip(parts, starts, strict=True)), strict=True)]  # fmt: skip
+    pairs = zip(grown.estimators_, grown.estimators_features_, strict=True)
+    parts = [_flatten(tree.tree_, np.asarray(used)) for tree, used in pairs]
+    starts = np.cumsum([0, *(len(part.feature) for part in parts[:-1])])
+    placed = zip(parts, starts, strict=True)
     return Forest(
-        columns[0].astype(np.int32), columns[1], columns[2].astype(np.int32), columns[3].astype(np.int32), columns[4],
-        starts.astype(np.int32), max(p[5] for p in parts), float(mean_path(np.array([grown.max_samples_]))[0]),
-    )  # fmt: skip
+        feature=np.concatenate([part.feature for part in parts]).astype(np.int32),
+        threshold=np.concatenate([part.threshold for part in parts]),
+        children=np.concatenate([part.children + start for part, start in placed], axis=1).astype(np.int32),
+        length=np.concatenate([part.length for part in parts]),
+        roots=starts.astype(np.int32),
+        depth=max(part.depth for part in parts),
+        usual_length=float(mean_path(np.array([grown.max_samples_]))[0]),
+    )
 
 
 def score(forest: Forest, rows: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -69,8 +75,8 @@ def score(forest: Forest, rows: NDArray[np.float32]) -> NDArray[np.float64]:
     node = np.broadcast_to(forest.roots, (len(rows), len(forest.roots))).copy()
     at = np.arange(len(rows))[:, None]
     for _ in range(forest.depth):
-        goes_left = rows[at, forest.feature[node]] <= forest.threshold[node]
-        node = np.where(goes_left, forest.left[node], forest.right[node])
+        goes_right = rows[at, forest.feature[node]] > forest.threshold[node]
+        node = forest.children[goes_right.astype(np.int8), node]
     mean = forest.length[node].mean(axis=1)
     return np.asarray(2.0 ** (-mean / forest.usual_length), np.float64)
 
@@ -82,22 +88,22 @@ def mean_path(points: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.where(points <= 1, 0.0, np.where(points == 2, 1.0, long))
 
 
-Flat = tuple[
-    NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], int
-]
+class _Tree(NamedTuple):
+    feature: NDArray[np.int64]
+    threshold: NDArray[np.float64]
+    children: NDArray[np.int64]
+    length: NDArray[np.float64]
+    depth: int
 
 
-def _flatten(tree: object, used: NDArray[np.int64]) -> Flat:
+def _flatten(tree: Any, used: NDArray[np.int64]) -> _Tree:  # noqa: ANN401 — scikit-learn's trees are compiled, untyped
     """One tree's columns; a leaf leads to itself, so that every row may walk as deep as the deepest."""
-    feature, left, right = (np.array(getattr(tree, name)) for name in ("feature", "children_left", "children_right"))
+    feature, children = np.array(tree.feature), np.stack([tree.children_left, tree.children_right])
     leaf = feature == _LEAF
-    here = np.arange(len(feature))
     depth = np.zeros(len(feature))
-    for node in np.flatnonzero(~leaf):
-        depth[[left[node], right[node]]] = depth[node] + 1
-    points = np.array(getattr(tree, "n_node_samples"))  # noqa: B009 — the tree is a compiled, untyped object
-    length = np.where(leaf, depth + mean_path(points), 0.0)
-    return (
-        np.where(leaf, 0, used[np.where(leaf, 0, feature)]), np.array(getattr(tree, "threshold")),  # noqa: B009 — as above
-        np.where(leaf, here, left), np.where(leaf, here, right), length, int(depth.max()),
-    )  # fmt: skip
+    for node in np.flatnonzero(~leaf):  # a parent stands before its children
+        depth[children[:, node]] = depth[node] + 1
+    length = np.where(leaf, depth + mean_path(np.array(tree.n_node_samples)), 0.0)
+    children = np.where(leaf, np.arange(len(feature)), children)
+    split_on = used[np.where(leaf, 0, feature)]
+    return _Tree(split_on, np.array(tree.threshold), children, length, int(depth.max()))

@@ -90,46 +90,36 @@ class IncidentsState(msgspec.Struct):
     done: int = NEVER
 
 
+class IncidentRules(msgspec.Struct, frozen=True):
+    """What the organisation declared: its name (part of every alert id), its initiatives, who is told and when."""
+
+    organisation: str
+    shards: int
+    initiatives: tuple[Initiative, ...]
+    severity: SeveritySettings
+    settings: IncidentSettings
+
+
 class Incidents:
     """The stage: minute reports in, alerts out.
 
     Parameters
     ----------
-    organisation
-        Its name; part of every alert id.
-    shards
-        How many shards report.
+    rules
+        What the organisation declared.
     wide
         Watches the views that cross shards.
     judge
         Merges reports and runs the pooled detectors.
     budget
         Keeps the page budget.
-    initiatives
-        Declared spend.
-    severity, settings
-        Who is told, and when.
     """
 
-    def __init__(
-        self,
-        organisation: str,
-        shards: int,
-        wide: SeriesWatch,
-        judge: Judge,
-        budget: Budget,
-        initiatives: tuple[Initiative, ...],
-        severity: SeveritySettings,
-        settings: IncidentSettings,
-    ) -> None:
-        self._organisation = organisation
-        self._shards = shards
+    def __init__(self, rules: IncidentRules, wide: SeriesWatch, judge: Judge, budget: Budget) -> None:
+        self._rules = rules
         self._wide = wide
         self._judge = judge
         self._budget = budget
-        self._initiatives = initiatives
-        self._severity = severity
-        self._settings = settings
         self._pooled: list[object] | None = None
 
     def start(self) -> IncidentsState:
@@ -154,7 +144,7 @@ class Incidents:
         state.closed_through[report.shard] = max(before, report.closed_through)
         if report.report is not None or report.deployments:
             state.waiting.setdefault(report.minute, []).append(report)
-        if len(state.closed_through) < self._shards:
+        if len(state.closed_through) < self._rules.shards:
             return state, []
         through = min(state.closed_through.values())
         alerts: list[Alert] = []
@@ -230,16 +220,16 @@ class Incidents:
             self._explain(state, incident, found)
             return [self._alert(state, incident, found.minute, "firing")]
         grown = incident.excess_usd > 2 * incident.told_excess_usd
-        due = found.minute - incident.told_minute >= self._settings.update_every_minutes
+        due = found.minute - incident.told_minute >= self._rules.settings.update_every_minutes
         return [self._alert(state, incident, found.minute, "updated")] if grown and due else []
 
     def _open(self, state: IncidentsState, found: Candidate, place: str) -> Incident:
         spent = self._spent_last_hour(state, found)
         labels = self._labels(state, found)
-        meant = intent.judge_intent(intent.initiative_of(self._initiatives, labels), found.minute, spent)
+        meant = intent.judge_intent(intent.initiative_of(self._rules.initiatives, labels), found.minute, spent)
         severity, p_value, per_year = self._weigh(state, found, meant, place)
         onset = found.minute - found.horizon_minutes + 1
-        seed = "\x1f".join([self._organisation, place, str(found.minute)])
+        seed = "\x1f".join([self._rules.organisation, place, str(found.minute)])
         incident = Incident(
             alert_id="bw-" + hashlib.blake2b(seed.encode(), digest_size=8).hexdigest(),
             place=place, first=found, onset=onset, last_minute=found.minute, severity=severity, intent=meant,
@@ -260,10 +250,10 @@ class Incidents:
         """Severity, p-value, and how many like it a year would come by chance."""
         detector = self._budget.detector(found.detector)
         a_week = self._budget.expected_per_week(state.budget, found.minute, detector, found.score)
-        per_year, p_value = a_week * 52, 1 - 2.718281828459045 ** -a_week
+        per_year, p_value = a_week * 52, 1 - 2.718281828459045**-a_week
         if meant.verdict == "intentional":
             return "info", p_value, per_year
-        page, ticket = self._severity.page, self._severity.ticket
+        page, ticket = self._rules.severity.page, self._rules.severity.ticket
         rare = self._budget.is_worth_a_page(state.budget, found.minute, detector, found.score)
         dear = found.usd_per_hour >= page.usd_per_hour and found.excess_usd >= page.excess_usd
         if found.detector == "unpriced_model":
@@ -275,13 +265,13 @@ class Incidents:
 
     def _end_quiet(self, state: IncidentsState, through: int) -> list[Alert]:
         """Resolve what has been quiet for long enough by a minute."""
-        quiet = self._settings.resolve_after_minutes
+        quiet = self._rules.settings.resolve_after_minutes
         over = sorted((i.last_minute, place) for place, i in state.open.items() if i.last_minute + quiet <= through)
         alerts = []
         for last, place in over:
             incident = state.open.pop(place)
             if incident.severity == "page":
-                state.paged_until[place] = last + quiet + self._settings.quiet_after_page_minutes
+                state.paged_until[place] = last + quiet + self._rules.settings.quiet_after_page_minutes
             incident.usd_per_hour = 0.0
             alerts.append(self._alert(state, incident, last + quiet, "resolved"))
         return alerts
@@ -298,7 +288,7 @@ class Incidents:
         incident.sequence += 1
         incident.told_minute, incident.told_excess_usd = minute, incident.excess_usd
         service = incident.first.name.scope().get("service", "")
-        found = intent.initiative_of(self._initiatives, self._labels(state, incident.first))
+        found = intent.initiative_of(self._rules.initiatives, self._labels(state, incident.first))
         return alert_of(incident, minute, what, state.daily.get(service, DailySpend()), found)
 
 
@@ -310,9 +300,7 @@ def place_of(found: Candidate) -> str:
     return "\x1f".join(f"{k}={v}" for k, v in scope.items())
 
 
-def closed_minute(
-    keys: list[Key], minute: int, rows: list[tuple[Key, int]], values: list[list[int]]
-) -> ClosedMinute:
+def closed_minute(keys: list[Key], minute: int, rows: list[tuple[Key, int]], values: list[list[int]]) -> ClosedMinute:
     """One closed minute of rows given by (key, event minute); new keys join the list."""
     places = {key: place for place, key in enumerate(keys)}
     for key, _ in rows:

@@ -1,4 +1,4 @@
-"""Intake: raw messages to frames, one for each shard. Decodes, validates, prices; what is bad is rejected with a reason.
+"""Intake: raw messages to frames, one for each shard. Decodes, validates, prices; what is bad is rejected.
 
 The watermark travels with the rows: each carries the highest event minute that its raw partition had shown
 when it came, so that what a later stage makes of it does not depend on where frames were cut.
@@ -190,10 +190,11 @@ class Intake:
         for row, event in enumerate(rows.events):
             minute = self._minute(event.time)
             mistake = _bad_content(event) or self._bad_time(event.time, minute, high, rows.message[row])
-            if mistake:
-                rejects.append(_reject(rows.message[row], Mistake(rows.index[row], *mistake)))
+            if mistake or minute is None:
+                rejects.append(
+                    _reject(rows.message[row], Mistake(rows.index[row], *(mistake or ("bad_time", event.time))))
+                )
                 continue
-            assert minute is not None  # _bad_time has spoken otherwise
             high = max(high, minute)
             keep.append(row)
             minutes.append(minute)
@@ -218,7 +219,10 @@ class Intake:
         limits = self.settings
         if message.received_minute is not None:
             if minute > message.received_minute + limits.accept_ahead_minutes:
-                return "future_time", f"{stamp} is over {limits.accept_ahead_minutes} min ahead: check the sender's clock"
+                return (
+                    "future_time",
+                    f"{stamp} is over {limits.accept_ahead_minutes} min ahead: check the sender's clock",
+                )
         elif high != NEVER and minute > high + FARTHEST_JUMP_MINUTES:
             return "future_time", f"{stamp} is over a year ahead of the events before it: check the sender's clock"
         if high != NEVER and minute < high - limits.accept_late_minutes:
@@ -228,9 +232,7 @@ class Intake:
             )
         return None
 
-    def _columns(
-        self, rows: _Rows, keep: list[int], minutes: NDArray[np.int32], highs: NDArray[np.int32]
-    ) -> Frame:
+    def _columns(self, rows: _Rows, keep: list[int], minutes: NDArray[np.int32], highs: NDArray[np.int32]) -> Frame:
         """One frame of all shards' rows."""
         events = rows.events if len(keep) == len(rows.events) else [rows.events[row] for row in keep]
         places: dict[Key, int] = {}
@@ -297,7 +299,8 @@ def _key(event: UsageEvent) -> Key:
 def _bad_content(event: UsageEvent) -> tuple[str, str] | None:
     if event.cached_input_tokens + event.cache_write_tokens > event.input_tokens:
         return "cached_above_input", (
-            f"cached {event.cached_input_tokens} + cache writes {event.cache_write_tokens} > input {event.input_tokens}: "
+            f"cached {event.cached_input_tokens} + cache writes {event.cache_write_tokens} "
+            f"> input {event.input_tokens}: "
             "input_tokens includes both"
         )
     if event.reasoning_tokens > event.output_tokens:
@@ -305,7 +308,10 @@ def _bad_content(event: UsageEvent) -> tuple[str, str] | None:
             f"reasoning {event.reasoning_tokens} > output {event.output_tokens}: output_tokens includes reasoning"
         )
     if event.errors > event.requests:
-        return "errors_above_requests", f"errors {event.errors} > requests {event.requests}: requests includes failed ones"
+        return (
+            "errors_above_requests",
+            f"errors {event.errors} > requests {event.requests}: requests includes failed ones",
+        )
     return None
 
 

@@ -8,7 +8,17 @@ import msgspec
 import numpy as np
 
 from detectors import codec
-from detectors.baselines import BASE_OF_HORIZON, BASE_TAU_MINUTES, TAU_MINUTES, CHANNELS, HORIZONS_MINUTES, INP, OUT, Floats, N
+from detectors.baselines import (
+    BASE_OF_HORIZON,
+    BASE_TAU_MINUTES,
+    CHANNELS,
+    HORIZONS_MINUTES,
+    INP,
+    OUT,
+    TAU_MINUTES,
+    Floats,
+    N,
+)
 from detectors.drivers import contributions
 from detectors.events import DRIVERS
 from detectors.features import FEATURES
@@ -63,9 +73,7 @@ class Judge:
 
     def decode(self, data: list[bytes]) -> list[Any]:
         """Return the states that :meth:`encode` wrote."""
-        return [
-            codec.decode(part, type(detector.start())) for part, detector in zip(data, self.pooled, strict=True)
-        ]
+        return [codec.decode(part, type(detector.start())) for part, detector in zip(data, self.pooled, strict=True)]
 
     def step(self, states: list[Any], reports: list[SeriesReport]) -> tuple[list[Any], list[Candidate]]:
         """Judge the reports on one minute; their order does not matter."""
@@ -78,8 +86,8 @@ class Judge:
             verdicts.append(spoken)
         found = []
         for detector, verdict in zip(detectors, verdicts, strict=True):
-            for row in np.flatnonzero(verdict.status == ANOMALOUS):
-                found.append(_candidate(detector, verdict, seen, int(row), names[row], teams[row]))
+            rows = np.flatnonzero(verdict.status == ANOMALOUS)
+            found += [_candidate(detector, verdict, seen, int(row), names[row], teams[row]) for row in rows]
         return after, found
 
 
@@ -89,9 +97,7 @@ def _in_order(reports: list[SeriesReport]) -> tuple[list[SeriesName], list[str],
     teams = [team for report in reports for team in report.teams]
     order = np.array(sorted(range(len(names)), key=names.__getitem__), np.intp)
     seen = take(merge([report.seen for report in reports]), order)
-    verdicts = [
-        take(merge([r.verdicts[place] for r in reports]), order) for place in range(len(reports[0].verdicts))
-    ]
+    verdicts = [take(merge([r.verdicts[place] for r in reports]), order) for place in range(len(reports[0].verdicts))]
     return [names[i] for i in order], [teams[i] for i in order], seen, verdicts
 
 
@@ -123,7 +129,7 @@ def _usual(seen: Seen, row: int, horizon: int) -> Floats:
     """What the horizon would hold at the baseline; shape (1, totals)."""
     r = seen.residuals
     lived = min(max(int(r.age_minutes[row]), 1), float(BASE_TAU_MINUTES[BASE_OF_HORIZON[horizon]]))
-    return (r.base[row, horizon] * (TAU_MINUTES[horizon] / lived))[None]
+    return np.asarray(r.base[row, horizon] * (TAU_MINUTES[horizon] / lived))[None]
 
 
 def _level(totals: Floats, driver: int) -> float:

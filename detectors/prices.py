@@ -83,7 +83,7 @@ class PriceTable:
         """
         days = minutes // MINUTES_PER_DAY
         pairs, place = np.unique(np.stack([which, days]), axis=1, return_inverse=True)
-        found = [self.rates(*models[m], int(day)) for m, day in pairs.T]
+        found = [self.rates(models[m][0], models[m][1], int(day)) for m, day in pairs.T]
         nothing = Rates(0.0, 0.0, 0.0, 0.0)
         table = np.array([msgspec.structs.astuple(r or nothing) for r in found], dtype=float).reshape(-1, 5)
         known = np.array([r is not None for r in found], dtype=bool)[place]
@@ -92,8 +92,10 @@ class PriceTable:
         paid_in = fresh * price[0] + counts.cached_tokens * price[1] + counts.cache_write_tokens * price[2]
         gpu = np.rint(counts.gpu_ms * price[4] / 1000)
         total = np.rint(paid_in) + np.rint(counts.output_tokens * price[3]) + gpu
-        as_int = [np.asarray(x, np.int64) for x in (total, np.rint(paid_in), np.rint(counts.input_tokens * price[0]), gpu)]
-        return ListCost(*as_int, known=known)
+        as_int = [
+            np.asarray(x, np.int64) for x in (total, np.rint(paid_in), np.rint(counts.input_tokens * price[0]), gpu)
+        ]
+        return ListCost(as_int[0], as_int[1], as_int[2], as_int[3], known)
 
 
 class Counts(msgspec.Struct, frozen=True):

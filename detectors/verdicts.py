@@ -30,7 +30,7 @@ NO_DEPLOYMENT = 10**6
 """Minutes since the last deployment where there was none."""
 
 DRIVER_OF_CHANNEL = np.array([INPUT, OUTPUT, CACHE, MIX, UNIT, REQUESTS])
-assert [C_INPUT, C_OUTPUT, C_CACHE, C_MIX, C_UNIT, C_VOLUME] == list(range(6))  # noqa: S101 — the order above is theirs
+assert list(range(6)) == [C_INPUT, C_OUTPUT, C_CACHE, C_MIX, C_UNIT, C_VOLUME]  # noqa: S101 — the order above is theirs
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -96,11 +96,11 @@ class Detector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """Its name, or its kind where it was given none."""
         return self.name or self.kind
 
-    def start(self) -> Any:
+    def start(self) -> Any:  # noqa: ANN401 — each kind has a state of its own
         """State before the first minute; most kinds need none beside the baselines."""
         return None
 
-    def step(self, state: Any, seen: Seen) -> tuple[Any, Verdicts]:
+    def step(self, state: Any, seen: Seen) -> tuple[Any, Verdicts]:  # noqa: ANN401 — as above
         """Judge the active series of a minute."""
         raise TypeError(f"{type(self).__name__} does not say how it judges a minute")
 
@@ -110,7 +110,6 @@ class Detector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 def judge(
-    seen: Seen,
     score: Floats,
     gate: NDArray[np.bool_],
     warming: NDArray[np.bool_],

@@ -6,7 +6,7 @@ here, so that the answer does not depend on how series are spread over shards.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -22,6 +22,8 @@ from detectors.intake import NEVER
 from detectors.ledger import ClosedMinute, Ledger, LedgerState, due_deployments, without_principal
 from detectors.series import SeriesName, SeriesState, SeriesTable, View
 from detectors.verdicts import ANOMALOUS, NO_DEPLOYMENT, Detector, Seen, Verdicts, excess_by_channel
+
+S = TypeVar("S", bound=msgspec.Struct)
 
 SAMPLE_ONE_IN = 16
 """One of so many minutes of a service is an example for what learns of the usual."""
@@ -239,7 +241,7 @@ class Watch:
         return MinuteReport(self._shard, closed.at, closed.at, report, spend, deployments, duplicates, late)
 
 
-def take(columns: Any, rows: NDArray[np.intp]) -> Any:
+def take(columns: S, rows: NDArray[np.intp]) -> S:
     """Some rows of a struct of columns, structs within included."""
     picked = {}
     for name in columns.__struct_fields__:
@@ -252,7 +254,7 @@ def take(columns: Any, rows: NDArray[np.intp]) -> Any:
     return type(columns)(**picked)
 
 
-def merge(parts: list[Any]) -> Any:
+def merge(parts: list[S]) -> S:
     """Rows of several structs of columns, one after the other; what is no column must be alike."""
     first = parts[0]
     merged = {}
@@ -300,4 +302,3 @@ def _spend(keys: list[Key], closed: ClosedMinute) -> Spend:
     key, minute, values = key[order], closed.minute[order], closed.values[:, order]
     starts = np.flatnonzero(np.diff(key, prepend=-1) | np.diff(minute, prepend=NEVER))
     return Spend(list(places), key[starts], minute[starts], np.add.reduceat(values, starts, axis=1))
-

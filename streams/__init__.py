@@ -1,0 +1,1 @@
+"""The world: Kafka and the embedded runtime, sources in, notifiers out, metrics, web, command line."""

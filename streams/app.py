@@ -6,7 +6,7 @@ import msgspec
 
 from detectors.budget import Budget, PageBudget
 from detectors.events import Initiative
-from detectors.incidents import Incidents, IncidentSettings, SeveritySettings
+from detectors.incidents import IncidentRules, Incidents, IncidentSettings, SeveritySettings
 from detectors.intake import Intake, IntakeSettings
 from detectors.judge import Judge
 from detectors.kinds import KINDS
@@ -59,14 +59,8 @@ def build_stages(plan: Plan, prices: PriceTable) -> Stages:
         )
         for shard in range(limits.shards)
     ]
+    rules = IncidentRules(plan.organisation, limits.shards, plan.initiatives, plan.severity, plan.incidents)
     incidents = Incidents(
-        plan.organisation,
-        limits.shards,
-        SeriesWatch(wide, local, pooled),
-        Judge(local, pooled),
-        Budget(plan.page_budget, plan.detectors),
-        plan.initiatives,
-        plan.severity,
-        plan.incidents,
+        rules, SeriesWatch(wide, local, pooled), Judge(local, pooled), Budget(plan.page_budget, plan.detectors)
     )
     return Stages(Intake(limits, prices), watches, incidents)

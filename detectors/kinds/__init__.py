@@ -12,6 +12,5 @@ from detectors.kinds.volume_burst import VolumeBurst
 from detectors.verdicts import Detector
 
 KINDS: dict[str, type[Detector]] = {
-    kind.kind: kind
-    for kind in (DriverStep, IdleGpu, OddMixture, RangeBreak, UnitPrice, UnpricedModel, VolumeBurst)
+    kind.kind: kind for kind in (DriverStep, IdleGpu, OddMixture, RangeBreak, UnitPrice, UnpricedModel, VolumeBurst)
 }

@@ -44,4 +44,4 @@ class DriverStep(Detector, frozen=True, kw_only=True):
         gate[:, :, C_MIX + 1 :] = False  # the unit price has a detector of its own
         warming = r.active_minutes < 30
         gate &= ~warming[:, None, None]
-        return None, judge(seen, r.step_z, gate, warming, self.threshold, DRIVER_OF_CHANNEL, excess, hourly)
+        return None, judge(r.step_z, gate, warming, self.threshold, DRIVER_OF_CHANNEL, excess, hourly)

@@ -36,4 +36,4 @@ class IdleGpu(Detector, frozen=True, kw_only=True):
         usual = np.maximum(r.usual_usd_per_minute[:, :, None], 0.002)
         score = np.log((r.usd_per_minute[:, :, None] + 0.002) / usual)
         warming = np.zeros(len(r), bool)
-        return None, judge(seen, score, gate, warming, self.threshold, np.array([IDLE_GPU]), spent, hourly)
+        return None, judge(score, gate, warming, self.threshold, np.array([IDLE_GPU]), spent, hourly)

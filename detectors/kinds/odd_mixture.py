@@ -66,7 +66,7 @@ class OddMixture(Detector, frozen=True, kw_only=True):
         gate &= ~warming[:, None, None]
         score = np.broadcast_to(odd[:, None, None], any_driver.shape)
         verdicts = judge(
-            seen, score, gate, warming, self.threshold, np.array([REQUESTS]), any_driver, hourly.sum(axis=2)[:, :, None]
+            score, gate, warming, self.threshold, np.array([REQUESTS]), any_driver, hourly.sum(axis=2)[:, :, None]
         )
         loudest = DRIVER_OF_CHANNEL[excess[:, _FIVE_MINUTES].argmax(axis=1)] if len(r) else verdicts.driver
         return self._learn(state, seen), msgspec.structs.replace(verdicts, driver=loudest.astype(np.int8))
@@ -79,7 +79,7 @@ class OddMixture(Detector, frozen=True, kw_only=True):
         r = seen.residuals
         deviates = (r.step_z > self.least_step_z).any(axis=(1, 2)) | (r.above[:, :, C_VOLUME] > 0).any(axis=1)
         costs = seen.excess_usd[:, _FIVE_MINUTES].sum(axis=1) > self.least_excess_usd
-        return deviates & costs
+        return np.asarray(deviates & costs, np.bool_)
 
     def _learn(self, state: OddMixtureState, seen: Seen) -> OddMixtureState:
         examples, offered = state.examples, state.offered

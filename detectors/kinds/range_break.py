@@ -41,4 +41,4 @@ class RangeBreak(Detector, frozen=True, kw_only=True):
         warming = r.age_minutes < 2 * MINUTES_PER_DAY
         gate &= ~warming[:, None, None] & (seen.view_size == 1)[:, None, None]
         score = np.maximum(above, 0.0) / self.day_to_day
-        return None, judge(seen, score, gate, warming, self.threshold, DRIVER_OF_CHANNEL, excess, hourly)
+        return None, judge(score, gate, warming, self.threshold, DRIVER_OF_CHANNEL, excess, hourly)

@@ -35,4 +35,4 @@ class UnitPrice(Detector, frozen=True, kw_only=True):
         gate = (hourly > self.least_usd_per_hour) & ~warming[:, None, None]
         gate &= (r.base[:, :, N] > 20)[:, :, None]
         score = 100 * np.maximum(r.step[:, :, only], 0.0)
-        return None, judge(seen, score, gate, warming, self.threshold, np.array([UNIT]), excess, hourly)
+        return None, judge(score, gate, warming, self.threshold, np.array([UNIT]), excess, hourly)

@@ -35,4 +35,4 @@ class VolumeBurst(Detector, frozen=True, kw_only=True):
         warming = r.age_minutes < 2 * MINUTES_PER_DAY
         gate = (excess > self.least_excess_usd) & ~warming[:, None, None]
         score = np.maximum(r.above[:, :, only], 0.0)
-        return None, judge(seen, score, gate, warming, self.threshold, np.array([REQUESTS]), excess, hourly)
+        return None, judge(score, gate, warming, self.threshold, np.array([REQUESTS]), excess, hourly)
