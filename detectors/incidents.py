@@ -7,7 +7,7 @@ says depends neither on the number of workers nor on who reported first.
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -79,7 +79,6 @@ class IncidentsState(msgspec.Struct):
     waiting: dict[int, list[MinuteReport]]
     keys: list[Key]
     wide: SeriesWatchState
-    pooled: list[bytes]
     budget: BudgetState
     open: dict[str, Incident]
     paged_until: dict[str, int]
@@ -88,6 +87,13 @@ class IncidentsState(msgspec.Struct):
     labels: dict[str, Key]
     deployments: list[DeploymentEvent]
     done: int = NEVER
+    pooled: list[Any] = []
+    """What each pooled detector remembers; encoded by its kind."""
+
+
+class _Encoded(msgspec.Struct, frozen=True):
+    state: bytes
+    pooled: list[bytes]
 
 
 class IncidentRules(msgspec.Struct, frozen=True):
@@ -120,22 +126,23 @@ class Incidents:
         self._wide = wide
         self._judge = judge
         self._budget = budget
-        self._pooled: list[object] | None = None
 
     def start(self) -> IncidentsState:
         """Nothing seen yet."""
-        self._pooled = self._judge.start()
-        return IncidentsState({}, {}, [], self._wide.start(), [], BudgetState(), {}, {}, {}, {}, {}, [])
+        return IncidentsState(
+            {}, {}, [], self._wide.start(), BudgetState(), {}, {}, {}, {}, {}, [], pooled=self._judge.start()
+        )
 
     def encode(self, state: IncidentsState) -> bytes:
         """Bytes that :meth:`decode` reads."""
-        state.pooled = self._judge.encode(self._pooled or [])
-        return codec.encode(state)
+        bare = msgspec.structs.replace(state, pooled=[])
+        return codec.encode(_Encoded(codec.encode(bare), self._judge.encode(state.pooled)))
 
     def decode(self, data: bytes) -> IncidentsState:
         """Return the state that :meth:`encode` wrote."""
-        state = codec.decode(data, IncidentsState)
-        self._pooled = self._judge.decode(state.pooled)
+        both = codec.decode(data, _Encoded)
+        state = codec.decode(both.state, IncidentsState)
+        state.pooled = self._judge.decode(both.pooled)
         return state
 
     def step(self, state: IncidentsState, report: MinuteReport) -> tuple[IncidentsState, list[Alert]]:
@@ -168,7 +175,7 @@ class Incidents:
         closed = self._count_spend(state, minute, spends)
         state.wide, wide_report = self._wide.step(state.wide, state.keys, closed, [])
         parts = [r.report for r in reports if r.report is not None] + [wide_report]
-        self._pooled, candidates = self._judge.step(self._pooled or self._judge.start(), parts)
+        state.pooled, candidates = self._judge.step(state.pooled, parts)
         self._follow(state, minute)
         return [alert for c in candidates for alert in self._take(state, c)]
 

@@ -71,6 +71,7 @@ class Ledger:
         self._lateness = allowed_lateness_minutes
         self._remember = accept_late_minutes
         self._places: dict[Key, int] = {}
+        self._places_of: list[Key] | None = None
 
     def start(self) -> LedgerState:
         """Nothing seen yet."""
@@ -125,8 +126,9 @@ class Ledger:
             state.pending.setdefault(int(arrival[chosen[0]]), []).append(batch)
 
     def _key_places(self, state: LedgerState, keys: list[Key]) -> NDArray[np.int32]:
-        if len(self._places) != len(state.keys):
+        if self._places_of is not state.keys:
             self._places = {key: place for place, key in enumerate(state.keys)}
+            self._places_of = state.keys
         for key in keys:
             if key not in self._places:
                 self._places[key] = len(state.keys)

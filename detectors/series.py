@@ -59,6 +59,7 @@ class SeriesTable:
         self.views = views
         self._columns = [tuple(DIMENSIONS.index(name) for name in view) for view in views]
         self._places: dict[SeriesName, int] = {}
+        self._places_of: list[SeriesName] | None = None
 
     def start(self) -> SeriesState:
         """No series yet."""
@@ -69,8 +70,9 @@ class SeriesTable:
         """Add the keys that are new at the end of a list that only grows."""
         if len(keys) == len(state.of_key):
             return
-        if len(self._places) != len(state.names):
+        if self._places_of is not state.names:
             self._places = {name: place for place, name in enumerate(state.names)}
+            self._places_of = state.names
         known = len(state.names)
         rows = [self._series_of(state, key) for key in keys[len(state.of_key) :]]
         state.of_key = np.concatenate([state.of_key, np.array(rows, np.int32).reshape(-1, len(self.views))])
