@@ -1,0 +1,102 @@
+"""What each file of a configuration may say: types, units, bounds and defaults."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from detectors.budget import PageBudget
+from detectors.events import Initiative
+from detectors.incidents import IncidentSettings, SeveritySettings
+from detectors.intake import IntakeSettings
+from detectors.kinds import KINDS
+from detectors.verdicts import Detector
+from streams.kafka.settings import KafkaSettings
+
+Dimension = Literal["team", "service", "environment", "initiative", "principal", "provider", "model"]
+Usd = Annotated[float, Meta(ge=0, le=1e6)]
+Text = Annotated[str, Meta(min_length=1, max_length=256)]
+
+
+class HttpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the service listens: usage and deployments in, metrics and health out.
+
+    ``token_env`` names the environment variable that holds the bearer token which senders must show.
+    """
+
+    host: Text = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65_535)] = 8080
+    token_env: str = "BURSTWATCH_TOKEN"  # noqa: S105 — the name of a variable, not a token
+
+
+class StateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the embedded runtime keeps its state: a SQLite file."""
+
+    path: Text = "burstwatch.db"
+
+
+class MetricsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many (team, service) pairs have a label of their own; the rest count as ``other``."""
+
+    top_services: Annotated[int, Meta(ge=1, le=1000)] = 50
+
+
+class TokenPrices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Dollars for a million tokens; cached and written input cost what input costs where they are not given."""
+
+    input: Usd
+    output: Usd
+    cached_input: Usd | None = None
+    cache_write: Usd | None = None
+
+
+class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"since": "from"}):
+    """What one model costs from a day on; without a provider it holds for all of them."""
+
+    model: Text
+    provider: str = ""
+    since: date | None = None
+    usd_per_million: TokenPrices | None = None
+    usd_per_gpu_hour: Usd | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse an entry that prices nothing."""
+        if self.usd_per_million is None and self.usd_per_gpu_hour is None:
+            raise ValueError("prices nothing: give usd_per_million, usd_per_gpu_hour or both")
+
+
+class BurstwatchYaml(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What ``burstwatch.yaml`` may say."""
+
+    organisation: Text = "default"
+    intake: IntakeSettings = IntakeSettings()
+    idle_seconds: Annotated[float, Meta(gt=0, le=86_400)] = 60.0
+    views: Annotated[tuple[tuple[Dimension, ...], ...], Meta(min_length=1)] = (
+        ("service",),
+        ("service", "principal"),
+        ("service", "model"),
+        ("model",),
+    )
+    page_budget: PageBudget = PageBudget()
+    severity: SeveritySettings = SeveritySettings()
+    incidents: IncidentSettings = IncidentSettings()
+    detectors: Annotated[tuple[Detector, ...], Meta(min_length=1)] = tuple(kind() for kind in KINDS.values())
+    http: HttpSettings = HttpSettings()
+    state: StateSettings = StateSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    kafka: KafkaSettings = KafkaSettings()
+
+
+class InitiativesYaml(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What ``initiatives.yaml`` may say."""
+
+    initiatives: tuple[Initiative, ...] = ()
+
+
+class PricesYaml(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What ``prices.yaml`` may say."""
+
+    prices: tuple[Price, ...] = ()

@@ -1,0 +1,92 @@
+"""Mistakes that no single value shows: what contradicts itself, comes twice, or can never matter.
+
+Each check reads what the checker could decode, so it speaks also where a neighbour has a mistake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from streams.yaml_check import Checker
+
+
+def check_burstwatch(checker: Checker) -> None:
+    """Check ``burstwatch.yaml``: views, names of detectors, lateness, money."""
+    for view in checker.entries("views"):
+        dimensions = checker.get(view) or ()
+        repeated = sorted({d for d in dimensions if dimensions.count(d) > 1})
+        if repeated:
+            checker.add(view, f"{', '.join(repeated)} given twice in one view: keep one", found=", ".join(dimensions))
+    _once(
+        checker,
+        "view",
+        ((v, frozenset(checker.get(v))) for v in checker.entries("views") if checker.get(v) is not None),
+    )
+    named = ((d, checker.get(f"{d}.name") or checker.get(f"{d}.kind")) for d in checker.entries("detectors"))
+    _once(checker, "detector", ((d, name) for d, name in named if name), cure="give it a name of its own")
+    late, accepted = checker.get("intake.allowed_lateness_minutes"), checker.get("intake.accept_late_minutes")
+    if late is not None and accepted is not None and accepted < late:
+        checker.add(
+            "intake.accept_late_minutes", f"is below allowed_lateness_minutes ({late}): raise it to {late} or more"
+        )
+    page, ticket = checker.get("severity.page.usd_per_hour"), checker.get("severity.ticket.usd_per_hour")
+    if page is not None and ticket is not None and page < ticket:
+        checker.add(
+            "severity.page.usd_per_hour",
+            f"is below the ticket's {ticket:g}: what is worth a page is worth a ticket",
+            severity="warning",
+        )
+
+
+def check_initiatives(checker: Checker, now: datetime | None) -> None:
+    """Check ``initiatives.yaml``: ids, spans of time; expired ones only if told what time it is."""
+    entries = list(checker.entries("initiatives"))
+    _once(checker, "initiative", ((e, checker.get(f"{e}.id")) for e in entries if checker.get(f"{e}.id")), below=".id")
+    for entry in entries:
+        _in_order(checker, entry, "starts", "expires")
+        expires = checker.get(f"{entry}.expires")
+        if now is not None and expires is not None and expires <= now:
+            checker.add(
+                f"{entry}.expires",
+                f"expired on {expires:%Y-%m-%d}: its spend counts as accidental; extend it, or remove it",
+                severity="warning",
+            )
+        if checker.get(f"{entry}.match") == {}:
+            checker.add(f"{entry}.match", "is empty, so that nothing matches: name a service, a team or a principal")
+        for planned in checker.entries(f"{entry}.planned"):
+            _in_order(checker, planned, "from", "to")
+
+
+def check_prices(checker: Checker) -> None:
+    """Check ``prices.yaml``: one price for a model, provider and day."""
+    entries = list(checker.entries("prices"))
+    keys = (
+        (e, tuple(str(checker.get(f"{e}.{k}") or "").lower() for k in ("model", "provider", "from"))) for e in entries
+    )
+    _once(checker, "price", ((e, key) for e, key in keys if key[0]), cure="give one of them another from")
+
+
+def _in_order(checker: Checker, path: str, first: str, second: str) -> None:
+    start, end = checker.get(f"{path}.{first}"), checker.get(f"{path}.{second}")
+    if start is not None and end is not None and end <= start:
+        checker.add(
+            f"{path}.{second}",
+            f"expected a time after {first} ({start.isoformat()}), found {end.isoformat()}",
+            expected=f"a time after {start.isoformat()}",
+            found=end.isoformat(),
+        )
+
+
+def _once(
+    checker: Checker, what: str, named: Iterable[tuple[str, object]], below: str = "", cure: str = "keep one"
+) -> None:
+    """Say where something comes twice, and where it came first."""
+    seen: dict[object, str] = {}
+    for path, name in named:
+        if name in seen:
+            shown = f" {name}" if isinstance(name, str) else ""
+            first = checker.line(seen[name] + below)
+            checker.add(path + below, f"{what}{shown} given twice, first on line {first}: {cure}", found=str(name))
+        else:
+            seen[name] = path

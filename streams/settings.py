@@ -1,0 +1,124 @@
+"""A folder of configuration, read and checked: every mistake in every file at once.
+
+``burstwatch.yaml`` tunes detection and the service, ``routes.yaml`` says who is told, ``initiatives.yaml`` what
+spend is meant for, ``prices.yaml`` what models cost. Only the first must be there, and it may be empty.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+from detectors.events import Initiative
+from detectors.kinds import KINDS
+from detectors.verdicts import Detector
+from streams.config_files import BurstwatchYaml, InitiativesYaml, Price, PricesYaml
+from streams.config_sense import check_burstwatch, check_initiatives, check_prices
+from streams.mistakes import Mistake
+from streams.yaml_check import Checker, Registry
+
+BURSTWATCH_YAML = "burstwatch.yaml"
+INITIATIVES_YAML = "initiatives.yaml"
+PRICES_YAML = "prices.yaml"
+
+REGISTRY: Registry = {Detector: ("kind", KINDS)}
+
+T = TypeVar("T")
+
+
+class Settings(BurstwatchYaml, frozen=True, kw_only=True):
+    """All files of a folder together, with what is odd in them but no mistake."""
+
+    folder: Path
+    initiatives: tuple[Initiative, ...] = ()
+    prices: tuple[Price, ...] = ()
+    warnings: tuple[Mistake, ...] = ()
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used.
+
+    Parameters
+    ----------
+    mistakes
+        All of them, warnings too, by file and line.
+    """
+
+    def __init__(self, mistakes: list[Mistake]) -> None:
+        super().__init__("\n".join(str(mistake) for mistake in mistakes))
+        self.mistakes = mistakes
+
+
+def load(folder: Path, *, initiatives: Path | None = None, now: datetime | None = None) -> Settings:
+    """Read a folder of configuration.
+
+    Parameters
+    ----------
+    folder
+        Holds ``burstwatch.yaml`` and, where they are wanted, the other files.
+    initiatives
+        A file to read instead of the folder's ``initiatives.yaml``.
+    now
+        With it, initiatives that have expired are warned of.
+
+    Raises
+    ------
+    ConfigError
+        With every mistake in every file.
+
+    Examples
+    --------
+    >>> load(find_folder(None)).page_budget.per
+    'week'
+    """
+    main = Checker(str(folder / BURSTWATCH_YAML), REGISTRY)
+    declared = Checker(str(initiatives or folder / INITIATIVES_YAML))
+    priced = Checker(str(folder / PRICES_YAML))
+    burstwatch = _read(main, BurstwatchYaml, needed=True)
+    initiatives_yaml = _read(declared, InitiativesYaml, needed=initiatives is not None)
+    prices_yaml = _read(priced, PricesYaml)
+    check_burstwatch(main)
+    check_initiatives(declared, now)
+    check_prices(priced)
+    mistakes = [m for checker in (main, declared, priced) for m in sorted(checker.mistakes, key=lambda m: m.line)]
+    if any(mistake.severity == "error" for mistake in mistakes):
+        raise ConfigError(mistakes)
+    assert burstwatch and initiatives_yaml and prices_yaml  # noqa: S101, PT018 — no mistake, so all are there
+    return Settings(
+        **{name: getattr(burstwatch, name) for name in BurstwatchYaml.__struct_fields__},
+        folder=folder,
+        initiatives=initiatives_yaml.initiatives,
+        prices=prices_yaml.prices,
+        warnings=tuple(mistakes),
+    )
+
+
+def find_folder(given: Path | None) -> Path:
+    """Return the folder of configuration: the given one, else ``./config`` if it is one, else the shipped defaults."""
+    here = Path("config")
+    if given is not None:
+        return given
+    return here if (here / BURSTWATCH_YAML).is_file() else default_folder()
+
+
+def default_folder() -> Path:
+    """Return the configuration that is shipped: inside the package, or beside it in a checkout."""
+    packaged = Path(__file__).parent / "default_config"
+    return packaged if packaged.is_dir() else Path(__file__).parent.parent / "config"
+
+
+def _read(checker: Checker, kind: type[T], *, needed: bool = False) -> T | None:
+    """Read a file; one that is not there counts as empty, unless it is needed."""
+    path = Path(checker.file)
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        if needed:
+            checker.add("", "no such file: create it (an empty one means all defaults), or name another with --config")
+            return None
+        text = b""
+    except OSError as error:
+        checker.add("", f"cannot be read: {error.strerror}")
+        return None
+    return checker.read(text, kind)
