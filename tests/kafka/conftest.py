@@ -1,0 +1,35 @@
+"""Every test here talks to a real Apache Kafka: one broker for the session, topics of its own for each test."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from streams.kafka.settings import KafkaSettings
+from tests.broker.broker import Broker, brokers_named
+
+
+@pytest.fixture(scope="session")
+def brokers() -> Iterator[str]:
+    """Addresses of the broker."""
+    named = brokers_named()
+    if named:
+        yield named
+        return
+    with Broker() as broker:
+        yield broker.address
+
+
+@pytest.fixture
+def kafka(brokers: str) -> KafkaSettings:
+    """Settings with topics and groups that no other test uses."""
+    name = f"t{uuid.uuid4().hex[:10]}"
+    return KafkaSettings(
+        brokers=brokers,
+        application=name,
+        topic_prefix=f"{name}.",
+        session_timeout_seconds=6,
+        request_timeout_seconds=20,
+    )
