@@ -15,6 +15,7 @@ from detectors.prices import PriceTable
 from detectors.series import View
 from detectors.verdicts import Detector
 from detectors.watch import SeriesWatch, Watch
+from streams.settings import Settings
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -42,6 +43,32 @@ class Stages(msgspec.Struct, frozen=True):
 def default_detectors() -> tuple[Detector, ...]:
     """One of each kind, as shipped."""
     return tuple(kind() for kind in KINDS.values())
+
+
+def plan_of(settings: Settings, *, shards: int | None = None, raw_partitions: int = 1) -> Plan:
+    """What a configuration asks for.
+
+    Parameters
+    ----------
+    settings
+        The configuration.
+    shards
+        Another number of shards than configured: the answer is the same, so one process needs but one.
+    raw_partitions
+        How many partitions usage comes in.
+    """
+    intake = settings.intake if shards is None else msgspec.structs.replace(settings.intake, shards=shards)
+    return Plan(
+        settings.organisation,
+        intake,
+        settings.views,
+        settings.detectors,
+        settings.page_budget,
+        settings.severity,
+        settings.incidents,
+        settings.initiatives,
+        raw_partitions,
+    )
 
 
 def build_stages(plan: Plan, prices: PriceTable) -> Stages:
