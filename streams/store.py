@@ -24,8 +24,6 @@ from streams.sources.http import Kind
 SCHEMA_VERSION = 1
 """Of the tables; raise it with every change, and say in :meth:`Store.open` how the older one is read."""
 
-DATABASE_NAME = "burstwatch.db"
-
 _APPLICATION_ID = 0x42575443
 _BUSY_SECONDS = 30.0
 _TABLES = f"""
@@ -66,6 +64,13 @@ class InboxRow(msgspec.Struct, frozen=True, gc=False):
     payload: bytes
 
 
+class Waiting(msgspec.Struct, frozen=True):
+    """How much the inbox holds that no checkpoint contains."""
+
+    events: int
+    size_bytes: int
+
+
 class Totals(msgspec.Struct):
     """What was counted since the state began; durable, so that a restart can be checked to the token."""
 
@@ -97,12 +102,12 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 class Store:
-    """One open state directory; safe to use from several threads of one process.
+    """One open state file; safe to use from several threads of one process.
 
     Parameters
     ----------
-    directory
-        Made if it is not there. One process at a time uses it.
+    path
+        Of the file; it and its directory are made if they are not there. One process at a time uses it.
     prepare_outbox, insert_alerts
         Make the outbox's tables in this database; put alerts into them within the running transaction.
     rejected_kept
@@ -111,23 +116,24 @@ class Store:
     Raises
     ------
     StateError
-        If the directory cannot be written, is in use, or was written by another version.
+        If the file cannot be written, is in use, or was written by another version.
     """
 
     def __init__(
         self,
-        directory: Path,
+        path: Path,
         prepare_outbox: Callable[[sqlite3.Connection], None],
         insert_alerts: Callable[[sqlite3.Connection, Sequence[Alert]], None],
         rejected_kept: int = 100_000,
     ) -> None:
-        self.path = directory / DATABASE_NAME
+        self.path = path
         self._insert_alerts = insert_alerts
         self._rejected_kept = rejected_kept
         self._lock = threading.Lock()
-        self._claim = _claim(directory)
+        self._claim = _claim(path)
         try:
             self._connection = self._open(prepare_outbox)
+            self.waiting = self._measure(2**63 - 1)
         except sqlite3.Error as error:
             os.close(self._claim)
             raise StateError(f"cannot use {self.path}: {error}") from error
@@ -145,7 +151,7 @@ class Store:
             raise StateError(
                 f"{self.path} has schema version {version} of application {written_by:#x}, this Burstwatch reads "
                 f"version {SCHEMA_VERSION} of {_APPLICATION_ID:#x}: run the version that wrote it, "
-                "or name another state directory"
+                "or name another state file"
             )
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
@@ -175,29 +181,39 @@ class Store:
         sqlite3.Error
             If the disk does not take them; then none of them is kept.
         """
+        size_bytes = sum(len(payload) for _, _, payload in rows)
         with self._transaction() as connection:
             connection.executemany("INSERT INTO inbox (kind, received_seconds, payload) VALUES (?, ?, ?)", rows)
+        self._wait_for(Waiting(len(rows), size_bytes))
 
-    def inbox_after(self, sequence: int, limit: int) -> list[InboxRow]:
-        """Return the next events behind a place, in order."""
+    def inbox_after(self, sequence: int, limit: int, limit_bytes: int = 16_000_000) -> list[InboxRow]:
+        """Return the next events behind a place, in order: at least one if there is one."""
         asked = (
             "SELECT sequence, kind, received_seconds, payload FROM inbox WHERE sequence > ? ORDER BY sequence LIMIT ?"
         )
+        rows: list[InboxRow] = []
         with self._lock:
-            return [InboxRow(*row) for row in self._connection.execute(asked, (sequence, limit))]
-
-    def inbox_count(self) -> int:
-        """Return how many events wait for a checkpoint."""
-        return self._count("SELECT count(*) FROM inbox")
+            for found in self._connection.execute(asked, (sequence, limit)):
+                rows.append(InboxRow(*found))
+                limit_bytes -= len(rows[-1].payload)
+                if limit_bytes <= 0:
+                    break
+        return rows
 
     def rejected_count(self) -> int:
         """Return how many refused events are kept."""
-        return self._count("SELECT count(*) FROM rejected")
-
-    def _count(self, asked: str) -> int:
         with self._lock:
-            count: int = self._connection.execute(asked).fetchone()[0]
+            count: int = self._connection.execute("SELECT count(*) FROM rejected").fetchone()[0]
             return count
+
+    def _measure(self, through: int) -> Waiting:
+        """Return how much of the inbox lies at or before a place."""
+        asked = "SELECT count(*), coalesce(sum(length(payload)), 0) FROM inbox WHERE sequence <= ?"
+        return Waiting(*self._connection.execute(asked, (through,)).fetchone())
+
+    def _wait_for(self, more: Waiting) -> None:
+        with self._lock:
+            self.waiting = Waiting(self.waiting.events + more.events, self.waiting.size_bytes + more.size_bytes)
 
     def load(self) -> Checkpoint | None:
         """Return the last checkpoint, or None before the first."""
@@ -230,6 +246,7 @@ class Store:
         ]
         with self._transaction() as connection:
             connection.executemany("INSERT OR REPLACE INTO checkpoint VALUES (?, ?)", values.items())
+            consumed = self._measure(checkpoint.applied)
             connection.execute("DELETE FROM inbox WHERE sequence <= ?", (checkpoint.applied,))
             if progress.alerts:
                 self._insert_alerts(connection, progress.alerts)
@@ -241,26 +258,25 @@ class Store:
                 )
                 kept = (self._rejected_kept,)
                 connection.execute("DELETE FROM rejected WHERE number <= (SELECT max(number) FROM rejected) - ?", kept)
+        self._wait_for(Waiting(-consumed.events, -consumed.size_bytes))
 
     def close(self) -> None:
-        """Close the files and let another process use the directory."""
+        """Close the files and let another process use them."""
         with self._lock:
             self._connection.close()
         os.close(self._claim)
 
 
-def _claim(directory: Path) -> int:
-    """Hold a directory for this process, for as long as the descriptor is open; the kernel frees it at a crash."""
+def _claim(path: Path) -> int:
+    """Hold a file for this process, for as long as the descriptor is open; the kernel frees it at a crash."""
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise StateError(f"cannot write the state directory {directory}: {error.strerror}") from error
+        raise StateError(f"cannot write the state file {path}: {error.strerror}") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(descriptor)
-        raise StateError(
-            f"another burstwatch uses the state directory {directory}: stop it, or name another"
-        ) from error
+        raise StateError(f"another burstwatch uses the state file {path}: stop it, or name another file") from error
     return descriptor

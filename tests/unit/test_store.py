@@ -8,7 +8,9 @@ import pytest
 
 from detectors.events import Alert
 from detectors.intake import Reject
-from streams.store import DATABASE_NAME, SCHEMA_VERSION, Checkpoint, Progress, StateError, Store, Totals
+from streams.store import SCHEMA_VERSION, Checkpoint, Progress, StateError, Store, Totals, Waiting
+
+DATABASE = "burstwatch.db"
 
 
 def no_tables(_: sqlite3.Connection) -> None:
@@ -20,7 +22,7 @@ def no_alerts(_: sqlite3.Connection, __: Sequence[Alert]) -> None:
 
 
 def open_store(directory: Path, **settings: int) -> Store:
-    return Store(directory, no_tables, no_alerts, **settings)
+    return Store(directory / DATABASE, no_tables, no_alerts, **settings)
 
 
 @pytest.fixture
@@ -53,7 +55,7 @@ def test_a_checkpoint_consumes_the_inbox_and_places_are_never_given_twice(tmp_pa
     store = open_store(tmp_path)
     put(store, b"a", b"b")
     store.save(checkpoint(2), nothing_more())
-    assert store.inbox_count() == 0
+    assert store.waiting == Waiting(0, 0)
     store.close()
     again = open_store(tmp_path)
     put(again, b"c")
@@ -70,6 +72,24 @@ def test_a_checkpoint_survives_reopening(tmp_path: Path) -> None:
     second.close()
 
 
+def test_what_waits_is_known_in_events_and_bytes_and_after_reopening_too(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    put(store, b"abc", b"de")
+    put(store, b"f")
+    store.save(checkpoint(1), nothing_more())
+    assert store.waiting == Waiting(2, 3)
+    store.close()
+    again = open_store(tmp_path)
+    assert again.waiting == Waiting(2, 3)
+    again.close()
+
+
+def test_a_batch_of_the_inbox_is_bounded_in_bytes_but_never_empty(store: Store) -> None:
+    put(store, b"x" * 100, b"y" * 100, b"z")
+    assert [len(row.payload) for row in store.inbox_after(0, 10, limit_bytes=150)] == [100, 100]
+    assert [len(row.payload) for row in store.inbox_after(0, 10, limit_bytes=1)] == [100]
+
+
 def test_before_the_first_checkpoint_there_is_none(store: Store) -> None:
     assert store.load() is None
 
@@ -78,7 +98,7 @@ def test_a_checkpoint_that_fails_half_way_leaves_the_last_one(tmp_path: Path) ->
     def break_down(_: sqlite3.Connection, __: Sequence[Alert]) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
-    store = Store(tmp_path, no_tables, break_down)
+    store = Store(tmp_path / DATABASE, no_tables, break_down)
     put(store, b"a", b"b")
     store.save(checkpoint(1, intake=b"one"), nothing_more())
     with pytest.raises(sqlite3.OperationalError):
@@ -124,7 +144,7 @@ def test_a_second_process_is_refused(store: Store, tmp_path: Path) -> None:
 @pytest.mark.parametrize("pragma", [f"user_version = {SCHEMA_VERSION + 1}", "user_version = 0", "application_id = 5"])
 def test_state_of_another_version_is_refused_untouched(tmp_path: Path, pragma: str) -> None:
     open_store(tmp_path).close()
-    with sqlite3.connect(tmp_path / DATABASE_NAME) as connection:
+    with sqlite3.connect(tmp_path / DATABASE) as connection:
         connection.execute(f"PRAGMA {pragma}")
     with pytest.raises(StateError, match="run the version that wrote it"):
         open_store(tmp_path)
@@ -133,12 +153,12 @@ def test_state_of_another_version_is_refused_untouched(tmp_path: Path, pragma: s
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
-    (tmp_path / DATABASE_NAME).write_bytes(b"certainly no database " * 100)
+    (tmp_path / DATABASE).write_bytes(b"certainly no database " * 100)
     with pytest.raises(StateError, match="not a database"):
         open_store(tmp_path)
 
 
 def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StateError, match=r"cannot write the state directory .*file/state: Not a directory"):
+    with pytest.raises(StateError, match=r"cannot write the state file .*file/state/burstwatch.db: Not a directory"):
         open_store(tmp_path / "file" / "state")

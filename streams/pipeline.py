@@ -1,0 +1,111 @@
+"""The stages in one process, one after the other, with states that can be saved and taken up again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from detectors.events import Alert
+from detectors.intake import IntakeOutput, IntakeState, RawMessage
+from detectors.watch import MinuteReport
+from streams.app import Stages
+
+
+class StateMismatchError(Exception):
+    """Saved states do not fit the stages; the sentence says which and what to do."""
+
+
+class Passed(msgspec.Struct, frozen=True):
+    """What the stages made of some messages."""
+
+    intake: IntakeOutput
+    reports: list[MinuteReport]
+    alerts: list[Alert]
+
+
+class Pipeline:
+    """Intake, watches and incidents in a row.
+
+    Parameters
+    ----------
+    stages
+        As the composition root built them.
+    saved
+        States by stage, as :meth:`save` gave them; None begins anew.
+
+    Raises
+    ------
+    StateMismatchError
+        If the states were written by other stages: another number of shards, another version.
+    """
+
+    def __init__(self, stages: Stages, saved: Mapping[str, bytes] | None = None) -> None:
+        self._stages = stages
+        if saved is None:
+            self.intake_state = stages.intake.start()
+            self._watches = [watch.start() for watch in stages.watches]
+            self._incidents = stages.incidents.start()
+            return
+        names = ["intake", *(f"watch/{shard}" for shard in range(len(stages.watches))), "incidents"]
+        if sorted(saved) != sorted(names):
+            shards = sum(name.startswith("watch/") for name in saved)
+            raise StateMismatchError(
+                f"the state has {shards} shards, the configuration {len(stages.watches)}: their number is fixed for "
+                "the life of a state; set it back, or begin a new state file"
+            )
+        try:
+            self.intake_state = stages.intake.decode(saved["intake"])
+            self._watches = [watch.decode(saved[f"watch/{n}"]) for n, watch in enumerate(stages.watches)]
+            self._incidents = stages.incidents.decode(saved["incidents"])
+        except (msgspec.DecodeError, ValueError, TypeError) as error:
+            raise StateMismatchError(
+                f"the state was written with other detectors or by another version ({error}): set them back, "
+                "or begin a new state file"
+            ) from error
+
+    @property
+    def high_minute(self) -> int | None:
+        """The highest event minute seen, or None before the first event."""
+        return max(self.intake_state.high_minute.values(), default=None)
+
+    @property
+    def open_incidents(self) -> int:
+        """How many incidents fire now."""
+        return len(self._incidents.open)
+
+    def feed(self, messages: Sequence[RawMessage]) -> Passed:
+        """Take messages of one raw partition, in its order."""
+        self.intake_state, output = self._stages.intake.step(self.intake_state, messages)
+        return self._pass_on(output)
+
+    def heartbeat(self, partition: int, minute: int) -> Passed:
+        """Say that a raw partition has shown all up to a minute."""
+        self.intake_state, output = self._stages.intake.heartbeat(self.intake_state, partition, minute)
+        return self._pass_on(output)
+
+    def inspect(self, messages: Sequence[RawMessage]) -> IntakeOutput:
+        """Return what intake would make of messages now, without taking them."""
+        seen = IntakeState(dict(self.intake_state.high_minute))
+        return self._stages.intake.step(seen, messages)[1]
+
+    def save(self) -> dict[str, bytes]:
+        """Return the states, by stage."""
+        watches = zip(self._stages.watches, self._watches, strict=True)
+        return {
+            "intake": self._stages.intake.encode(self.intake_state),
+            **{f"watch/{shard}": watch.encode(state) for shard, (watch, state) in enumerate(watches)},
+            "incidents": self._stages.incidents.encode(self._incidents),
+        }
+
+    def _pass_on(self, output: IntakeOutput) -> Passed:
+        reports: list[MinuteReport] = []
+        for shard, frame in output.frames.items():
+            self._watches[shard], made = self._stages.watches[shard].step(self._watches[shard], frame)
+            reports += made
+        reports.sort(key=lambda report: (report.minute, report.shard))
+        alerts: list[Alert] = []
+        for report in reports:
+            self._incidents, raised = self._stages.incidents.step(self._incidents, report)
+            alerts += raised
+        return Passed(output, reports, alerts)
