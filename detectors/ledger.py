@@ -83,6 +83,7 @@ class Ledger:
         fresh = np.flatnonzero(frame.offset > applied)
         if len(fresh):
             fresh = fresh[self._first_time(state, frame, fresh)]
+        if len(fresh):
             self._hold(state, frame, fresh)
         for deployment in frame.deployments:
             state.deployments.setdefault(minute_of(deployment.time), []).append(deployment)
