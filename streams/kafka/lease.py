@@ -1,0 +1,355 @@
+"""The lease: one owner of one partition's state, each input applied once, each output sent once.
+
+It knows nothing of what is computed. Per (agent, partition) there is one transactional producer, whose
+``transactional.id`` is the lease: starting it fences every older owner, whose next transaction fails. State lives
+in a compacted topic, as named pages and a root that says which inputs and outputs the pages stand for:
+
+==========  ==========================================================================================
+key         value
+==========  ==========================================================================================
+owner       who holds the lease; written at acquisition, and the mark up to which the topic is read
+page/N/P    part P of page N of the state, as of the root
+root        :class:`Root`: the next input expected, how many outputs were made, a checksum of every part
+emitted     how many outputs have been sent; at least as many as the root says
+==========  ==========================================================================================
+
+Everything is written in transactions, and every send is awaited before its transaction is committed (a commit
+succeeds even where a send failed). There are two kinds:
+
+- *emit*, often: {outputs, emitted}.
+- *checkpoint*, seldom: {outputs, emitted, pages that changed, root, the group's offset}.
+
+After a crash the next owner has the state of the last checkpoint and reads on from there; computing is
+deterministic, so it makes the same outputs again, and those that ``emitted`` counts are not sent again.
+The group's committed offset is part of the checkpoint: a hint where to read, never ahead of the root.
+
+Any failure raises and the lease is lost: the process must exit and be started again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+from aiokafka import AIOKafkaProducer, TopicPartition
+
+from streams.kafka.client import new_consumer, new_producer
+from streams.kafka.settings import KafkaSettings
+
+FORMAT = 1
+"""Of the root and the pages. Another one is refused, never misread."""
+
+LARGEST_PART_BYTES = 900_000
+ACQUIRE_SECONDS = 120.0
+RELEASE_SECONDS = 10.0
+_TRANSACTION_TIMEOUT_MS = 60_000
+
+OWNER, ROOT, EMITTED = b"owner", b"root", b"emitted"
+SENDER_HEADER, SEQUENCE_HEADER = "sender", "sequence"
+THE_LOG = ""
+"""The sender of inputs that are numbered by their own offsets."""
+
+
+class LeaseLostError(Exception):
+    """A transaction failed, or somebody else owns the partition now: exit and start again."""
+
+
+class InputGapError(Exception):
+    """An input is missing: exit and read again. If it repeats, the broker has deleted what was not yet applied."""
+
+
+class StateError(Exception):
+    """The state in the topic cannot be used; the message names the cure."""
+
+
+class Place(NamedTuple):
+    """Where an input stands: its sender, the sender's number for it, its offset in the input topic."""
+
+    sender: str
+    sequence: int
+    offset: int
+
+
+class Root(msgspec.Struct, frozen=True):
+    """What the pages stand for.
+
+    ``next_sequence`` is the next input expected of each sender, ``outputs`` how many outputs the inputs up to
+    here have made, ``parts`` the checksum of each part of a page by its key.
+    """
+
+    format: int
+    schema: str
+    next_offset: int
+    next_sequence: dict[str, int]
+    outputs: int
+    parts: dict[str, str]
+
+
+class Lane(msgspec.Struct, frozen=True):
+    """What a lease is for: one partition of an agent's input, its state topic, and where its outputs go.
+
+    Topics are full names; outputs go to partition 0 of theirs. ``schema`` names the version of what is in the
+    pages. ``group`` is the consumer group that reads the input.
+    """
+
+    agent: str
+    partition: int
+    input_topic: str
+    state_topic: str
+    output_topic: str
+    group: str
+    schema: str
+
+    @property
+    def name(self) -> str:
+        """Agent and partition: the sender of the outputs."""
+        return f"{self.agent}-{self.partition}"
+
+
+Passing = Callable[[str], Awaitable[None]]
+"""Told the name of each point that is passed, between any two things that can fail apart."""
+
+
+async def _pass(_: str) -> None:
+    """Nobody wants to know."""
+
+
+class Lease:
+    """Ownership of one lane.
+
+    Parameters
+    ----------
+    settings
+        Where Kafka is.
+    lane
+        What is owned.
+    owner
+        Who owns it, for people.
+    passing
+        For tests that crash at every point.
+    """
+
+    def __init__(self, settings: KafkaSettings, lane: Lane, owner: str, passing: Passing = _pass) -> None:
+        self.lane = lane
+        self._settings = settings
+        self._owner = owner
+        self._passing = passing
+        self._producer: AIOKafkaProducer | None = None
+        self._writing = asyncio.Lock()
+        self._next_offset = 0
+        self._next_sequence: dict[str, int] = {}
+        self._any_first = False
+        self._outputs = 0
+        self._emitted = 0
+        self._waiting: list[tuple[int, bytes]] = []
+        self._parts: dict[str, str] = {}
+        self._saved_offset = -1
+
+    @property
+    def has_outputs(self) -> bool:
+        """Whether outputs wait to be sent."""
+        return bool(self._waiting)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether inputs were applied that no checkpoint holds."""
+        return self._next_offset != self._saved_offset
+
+    async def acquire(self) -> dict[str, bytes]:
+        """Fence every older owner, then read the state that the last of them left; no pages if there is none."""
+        try:
+            async with asyncio.timeout(ACQUIRE_SECONDS):
+                identity = f"{self._settings.application}-{self.lane.name}"
+                self._producer = new_producer(
+                    self._settings, transactional_id=identity, transaction_timeout_ms=_TRANSACTION_TIMEOUT_MS
+                )
+                await self._producer.start()
+                mark = f"{self._owner} {uuid.uuid4()}".encode()
+                await self._transact([(OWNER, mark)], [], None)
+                records = await self._read_up_to(mark)
+                first, end = await self._input_bounds()
+        except TimeoutError as error:
+            raise LeaseLostError(f"{self.lane.name}: no lease within {ACQUIRE_SECONDS:.0f} s") from error
+        self._emitted = int(records.get(EMITTED, b"0"))
+        if ROOT not in records:
+            self._next_offset = first
+            self._next_sequence = {THE_LOG: first}
+            self._any_first = first > 0
+            return {}
+        return self._adopt(msgspec.json.decode(records[ROOT], type=Root), records, end)
+
+    def apply(self, place: Place, work: Callable[[], Sequence[bytes]]) -> bool:
+        """Do the work of one input, once; tell whether it was done, or had been before.
+
+        Parameters
+        ----------
+        place
+            Where the input stands.
+        work
+            Changes the state and returns outputs; deterministic.
+
+        Raises
+        ------
+        InputGapError
+            If an input before this one never came.
+        """
+        expected = self._next_sequence.get(place.sender, place.sequence if self._any_first else 0)
+        if place.sequence > expected:
+            raise InputGapError(
+                f"{self.lane.name}: input {place.sequence} of {place.sender or 'the log'!r} came where {expected} was "
+                "due. If this repeats, the broker deleted inputs before they were applied: lengthen retention_hours, "
+                f"and delete and make anew {self.lane.state_topic} to go on without them"
+            )
+        self._next_offset = max(self._next_offset, place.offset + 1)
+        if place.sequence < expected:
+            return False
+        for output in work():
+            if self._outputs >= self._emitted:
+                self._waiting.append((self._outputs, output))
+            self._outputs += 1
+        self._next_sequence[place.sender] = place.sequence + 1
+        return True
+
+    async def emit(self) -> None:
+        """Send the outputs that wait, if any."""
+        async with self._writing:
+            outputs, self._waiting = self._waiting, []
+            if outputs:
+                emitted = outputs[-1][0] + 1
+                await self._transact([(EMITTED, b"%d" % emitted)], outputs, None)
+                self._emitted = emitted
+
+    async def checkpoint(self, encode: Callable[[], Mapping[str, bytes]]) -> None:
+        """Save the state as of the last input applied, with all outputs up to it.
+
+        Parameters
+        ----------
+        encode
+            Gives the whole state as named pages; parts that did not change since the last checkpoint are not
+            written again. Inputs may be applied while the checkpoint is written, but not while this is called.
+        """
+        async with self._writing:
+            parts = dict(_parts(encode()))
+            checksums = {key: _checksum(part) for key, part in parts.items()}
+            schema, sequence = self.lane.schema, dict(self._next_sequence)
+            root = Root(FORMAT, schema, self._next_offset, sequence, self._outputs, checksums)
+            outputs, self._waiting = self._waiting, []
+            emitted = max(self._emitted, root.outputs)
+            changes: list[tuple[bytes, bytes | None]] = [
+                (key.encode(), parts.get(key))
+                for key in sorted(parts.keys() | self._parts.keys())
+                if checksums.get(key) != self._parts.get(key)
+            ]
+            changes += [(EMITTED, b"%d" % emitted), (ROOT, msgspec.json.encode(root))]
+            await self._transact(changes, outputs, root.next_offset)
+            self._parts, self._emitted, self._saved_offset = checksums, emitted, root.next_offset
+
+    async def release(self) -> None:
+        """Stop the producer; what no checkpoint holds is computed again by the next owner."""
+        async with self._writing:  # stopping during a commit hangs
+            producer, self._producer = self._producer, None
+            if producer is not None:
+                async with asyncio.timeout(RELEASE_SECONDS):
+                    await producer.stop()
+
+    def _adopt(self, root: Root, records: Mapping[bytes, bytes], end: int) -> dict[str, bytes]:
+        """Take over what a root describes; return its pages."""
+        state = f"the state in {self.lane.state_topic}, partition {self.lane.partition},"
+        if (root.format, root.schema) != (FORMAT, self.lane.schema):
+            raise StateError(
+                f"{state} is {root.schema!r} in format {root.format}, this version reads {self.lane.schema!r} in "
+                f"format {FORMAT}: run the version that wrote it, or delete the topic to compute it again"
+            )
+        if root.next_offset > end:
+            raise StateError(
+                f"{state} stands for inputs up to {root.next_offset}, but {self.lane.input_topic} ends at {end}: "
+                "it was made anew. Make the state topic anew as well"
+            )
+        for key, checksum in root.parts.items():
+            if _checksum(records.get(key.encode(), b"")) != checksum:
+                raise StateError(f"{state} is damaged at {key}: delete the topic to compute it again")
+        self._next_offset = self._saved_offset = root.next_offset
+        self._next_sequence = dict(root.next_sequence)
+        self._outputs = root.outputs
+        self._parts = dict(root.parts)
+        pages: dict[str, bytes] = {}
+        for key in sorted(root.parts):
+            name = key.split("/", 1)[1].rsplit("/", 1)[0]
+            pages[name] = pages.get(name, b"") + records[key.encode()]
+        return pages
+
+    async def _transact(
+        self,
+        changes: Sequence[tuple[bytes, bytes | None]],
+        outputs: Sequence[tuple[int, bytes]],
+        next_offset: int | None,
+    ) -> None:
+        """Write changes of state, outputs and the group's offset: all or none."""
+        lane, producer = self.lane, self._producer
+        if producer is None:
+            raise LeaseLostError(f"{lane.name}: the lease is not held")
+        try:
+            async with asyncio.timeout(self._settings.request_timeout_seconds):
+                await self._passing("before begin")
+                await producer.begin_transaction()
+                sent = [
+                    await producer.send(lane.output_topic, value, partition=0, headers=self._headers(sequence))
+                    for sequence, value in outputs
+                ]
+                sent += [
+                    await producer.send(lane.state_topic, value, key=key, partition=lane.partition)
+                    for key, value in changes
+                ]
+                await asyncio.gather(*sent)
+                await self._passing("after send")
+                if next_offset is not None:
+                    hint = {TopicPartition(lane.input_topic, lane.partition): next_offset}
+                    await producer.send_offsets_to_transaction(hint, lane.group)
+                await self._passing("before commit")
+                await producer.commit_transaction()
+                await self._passing("after commit")
+        except Exception as error:
+            raise LeaseLostError(f"{lane.name}: a transaction failed: {error!r}") from error
+
+    def _headers(self, sequence: int) -> list[tuple[str, bytes]]:
+        return [(SENDER_HEADER, self.lane.name.encode()), (SEQUENCE_HEADER, b"%d" % sequence)]
+
+    async def _read_up_to(self, mark: bytes) -> dict[bytes, bytes]:
+        """Return the newest value of each key in the state topic, up to our own mark."""
+        partition = TopicPartition(self.lane.state_topic, self.lane.partition)
+        records: dict[bytes, bytes] = {}
+        async with new_consumer(self._settings) as consumer:
+            consumer.assign([partition])
+            await consumer.seek_to_beginning(partition)
+            while records.get(OWNER) != mark:
+                for found in (await consumer.getmany(timeout_ms=1000)).values():
+                    for record in found:
+                        if record.value is None:
+                            records.pop(record.key, None)
+                        else:
+                            records[record.key] = record.value
+        return records
+
+    async def _input_bounds(self) -> tuple[int, int]:
+        partition = TopicPartition(self.lane.input_topic, self.lane.partition)
+        async with new_consumer(self._settings) as consumer:
+            first = await consumer.beginning_offsets([partition])
+            end = await consumer.end_offsets([partition])
+        return first[partition], end[partition]
+
+
+def _checksum(part: bytes) -> str:
+    return hashlib.blake2b(part, digest_size=16).hexdigest()
+
+
+def _parts(pages: Mapping[str, bytes]) -> list[tuple[str, bytes]]:
+    """Cut pages into parts that fit a message; keys sort in their order."""
+    return [
+        (f"page/{name}/{start // LARGEST_PART_BYTES:06}", page[start : start + LARGEST_PART_BYTES])
+        for name, page in pages.items()
+        for start in range(0, max(len(page), 1), LARGEST_PART_BYTES)
+    ]
