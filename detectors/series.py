@@ -39,11 +39,14 @@ class SeriesState(msgspec.Struct):
     """The series seen so far, in order of appearance, with a row a series; ``of_key`` has a row a key."""
 
     names: list[SeriesName]
-    teams: list[str]
+    teams: list[str | None]
+    """The team whose rows a series holds; empty while none is known, None where several share it."""
     hashes: NDArray[np.uint32]
     view_size: NDArray[np.int32]
     of_key: NDArray[np.int32]
     """Series of each key by view, shape (keys, views); -1 where the key has a blank in the view."""
+    counted: NDArray[np.bool_]
+    """Whether a key's team is counted in ``teams``, shape (keys,)."""
 
 
 class SeriesTable:
@@ -64,7 +67,8 @@ class SeriesTable:
     def start(self) -> SeriesState:
         """No series yet."""
         nothing = np.zeros(0, np.int32)
-        return SeriesState([], [], nothing.astype(np.uint32), nothing, np.zeros((0, len(self.views)), np.int32))
+        of_key = np.zeros((0, len(self.views)), np.int32)
+        return SeriesState([], [], nothing.astype(np.uint32), nothing, of_key, nothing.astype(bool))
 
     def extend(self, state: SeriesState, keys: list[Key]) -> None:
         """Add the keys that are new at the end of a list that only grows."""
@@ -76,9 +80,18 @@ class SeriesTable:
         known = len(state.names)
         rows = [self._series_of(state, key) for key in keys[len(state.of_key) :]]
         state.of_key = np.concatenate([state.of_key, np.array(rows, np.int32).reshape(-1, len(self.views))])
+        state.counted = np.concatenate([state.counted, np.zeros(len(rows), bool)])
         new = state.names[known:]
         state.hashes = np.concatenate([state.hashes, np.array([name.hash() for name in new], np.uint32)])
         state.view_size = np.concatenate([state.view_size, np.array([len(name.view) for name in new], np.int32)])
+
+    def count_teams(self, state: SeriesState, keys: list[Key], closed: NDArray[np.int32]) -> None:
+        """Take the teams of the keys that a closed minute holds: closed ones only, so that no frame's cut is seen."""
+        for key in np.unique(closed[~state.counted[closed]]):
+            state.counted[key] = True
+            team = keys[key][0]
+            for place in state.of_key[key][state.of_key[key] >= 0] if team else ():
+                state.teams[place] = team if state.teams[place] in ("", team) else None
 
     def _series_of(self, state: SeriesState, key: Key) -> list[int]:
         row = []
@@ -91,6 +104,6 @@ class SeriesTable:
             if name not in self._places:
                 self._places[name] = len(state.names)
                 state.names.append(name)
-                state.teams.append(key[0])
+                state.teams.append("")
             row.append(self._places[name])
         return row

@@ -18,7 +18,7 @@ from detectors.clock import minute_of
 from detectors.events import DeploymentEvent
 from detectors.features import features_of
 from detectors.frame import UNPRICED, Frame, Key
-from detectors.intake import NEVER
+from detectors.admission import NEVER
 from detectors.ledger import ClosedMinute, Ledger, LedgerState, due_deployments, without_principal
 from detectors.series import SeriesName, SeriesState, SeriesTable, View
 from detectors.verdicts import ANOMALOUS, NO_DEPLOYMENT, Detector, Seen, Verdicts, excess_by_channel
@@ -123,9 +123,9 @@ class SeriesWatch:
         deployments
             Those made up to this minute and not given before.
         """
-        for deployment in deployments:
-            state.deployed[deployment.service] = minute_of(deployment.time)
+        _note(state.deployed, deployments)
         self.table.extend(state.series, keys)
+        self.table.count_teams(state.series, keys, closed.key)
         on_time = closed.minute == closed.at
         series, values = _by_series(state.series, closed, on_time)
         late_series, late_minute, late_values = _late_by_series(state.series, closed, ~on_time)
@@ -168,7 +168,7 @@ class SeriesWatch:
         order = np.array(sorted(range(len(rows)), key=names.__getitem__), np.intp)
         return SeriesReport(
             [names[i] for i in order],
-            [state.series.teams[places[i]] for i in order],
+            [state.series.teams[places[i]] or "" for i in order],
             take(seen, rows[order]),
             [take(verdict, rows[order]) for verdict in verdicts],
         )
@@ -227,8 +227,7 @@ class Watch:
     def _due(self, state: WatchState, minute: int) -> list[DeploymentEvent]:
         """Deployments made up to a minute; the series watch learns of them too."""
         due = due_deployments(state.ledger, minute)
-        for deployment in due:
-            state.series.deployed[deployment.service] = minute_of(deployment.time)
+        _note(state.series.deployed, due)
         return due
 
     def _report(self, state: WatchState, closed: ClosedMinute) -> MinuteReport:
@@ -239,6 +238,12 @@ class Watch:
         state.duplicates, state.late = state.ledger.duplicates, state.ledger.late
         spend = _spend(state.ledger.keys, closed)
         return MinuteReport(self._shard, closed.at, closed.at, report, spend, deployments, duplicates, late)
+
+
+def _note(deployed: dict[str, int], deployments: list[DeploymentEvent]) -> None:
+    """Keep the newest deployment of each service; one told late may be older than the last."""
+    for made in deployments:
+        deployed[made.service] = max(deployed.get(made.service, NEVER), minute_of(made.time))
 
 
 def take(columns: S, rows: NDArray[np.intp]) -> S:
