@@ -1,0 +1,61 @@
+"""The console: an alert in a frame, as a person would get it. For a first run, for the demo, and for trying routes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.console import Console as Terminal
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from detectors.events import Alert
+from streams.notifiers.exchange import Http
+from streams.notifiers.message import message_of
+from streams.notifiers.notifier import Memo, Notifier, NotifierSettings, Sent
+
+_COLOURS = {"page": "red", "ticket": "yellow", "info": "blue"}
+
+
+class ConsoleSettings(NotifierSettings, frozen=True, tag="console"):
+    """Standard output."""
+
+    def open(self, environ: Mapping[str, str]) -> Notifier:
+        """Return the notifier; it needs no secrets."""
+        return Console()
+
+
+class Console(Notifier):
+    """Prints every word of an alert.
+
+    Parameters
+    ----------
+    terminal
+        Where to; standard output if none is given.
+    """
+
+    def __init__(self, terminal: Terminal | None = None) -> None:
+        self._terminal = terminal or Terminal()
+
+    async def send(self, http: Http, alert: Alert, memo: Memo | None, possible_duplicate: bool) -> Sent:
+        """Print the alert."""
+        self._terminal.print(panel_of(alert, possible_duplicate))
+        return Sent(memo)
+
+
+def panel_of(alert: Alert, possible_duplicate: bool = False) -> Panel:
+    """Return an alert in a frame, for a rich console."""
+    message = message_of(alert, possible_duplicate)
+    colour = "green" if alert.state == "resolved" else _COLOURS[alert.severity]
+    lines = Table.grid(padding=(0, 2))
+    lines.add_column(style="dim", no_wrap=True)
+    lines.add_column(overflow="fold")
+    for fact in message.facts:
+        lines.add_row(fact.name, Text(fact.text))
+    if message.action:
+        lines.add_row("Do now", Text(message.action, style="bold"))
+    for link in message.links:
+        lines.add_row(Text(link.name), Text(link.url, style="underline"))
+    title = Text(message.headline, style=f"bold {colour}")
+    return Panel(lines, title=title, title_align="left", subtitle=Text(message.footer, style="dim"),
+                 subtitle_align="right", border_style=colour)  # fmt: skip

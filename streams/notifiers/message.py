@@ -1,0 +1,303 @@
+"""An alert as a person reads it, in one look: what burns, how much, why, who approved it, what to do now.
+
+Every notifier shows the same message. Names are shortened one by one, in their middle, so that whatever a name
+is made of, the dollars, the deployment and its approver are never cut off.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
+
+import msgspec
+
+from detectors.events import Alert, Cause, DeploymentEvent, MonthEnd
+
+HEADLINE_CHARACTERS = 150
+"""Slack's header block takes no more."""
+FACT_CHARACTERS = 300
+ACTION_CHARACTERS = 500
+NAME_CHARACTERS = 48
+URL_CHARACTERS = 2048
+MOST_LINKS = 8
+
+_FOREMOST: tuple[str, ...] = ("service", "model", "principal", "team", "initiative")
+_DRIVERS = {
+    "requests": "requests",
+    "input_per_request": "input tokens a request",
+    "output_per_request": "output tokens a request",
+    "cache_share": "cached share of input",
+    "model_mix": "mix of models",
+    "unit_price": "price paid",
+    "idle_gpu": "idle GPUs",
+    "unknown": "not known yet",
+}
+
+
+class Fact(msgspec.Struct, frozen=True):
+    """One line of a message."""
+
+    name: str
+    text: str
+
+
+class Link(msgspec.Struct, frozen=True):
+    """Where to read on."""
+
+    name: str
+    url: str
+
+
+class Message(msgspec.Struct, frozen=True):
+    """An alert in words, within limits that every receiver takes.
+
+    ``headline`` has at most 150 characters, each fact 300, ``action`` 500; all of it is one line of printable
+    characters each, not escaped for any receiver yet.
+    """
+
+    headline: str
+    facts: tuple[Fact, ...]
+    action: str
+    links: tuple[Link, ...]
+    footer: str
+
+
+def message_of(alert: Alert, possible_duplicate: bool = False) -> Message:
+    """Return an alert in words; a possible duplicate says so and names the key to compare."""
+    return Message(
+        headline=clip(_headline(alert), HEADLINE_CHARACTERS),
+        facts=tuple(Fact(name, clip(text, FACT_CHARACTERS)) for name, text in _facts(alert) if text),
+        action=clip(alert.suggested_action, ACTION_CHARACTERS),
+        links=tuple(_links(alert)),
+        footer=_footer(alert, possible_duplicate),
+    )
+
+
+def tidy(text: str) -> str:
+    r"""Return a text as one line of printable characters.
+
+    Examples
+    --------
+    >>> tidy(" two\nlines\x1b[31m and a \u202ereversal ")
+    'two lines [31m and a reversal'
+    """
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def clip(text: str, limit: int) -> str:
+    """Return a tidy text of at most ``limit`` UTF-16 units (what JavaScript counts as characters).
+
+    Examples
+    --------
+    >>> clip("far too long", 8)
+    'far too…'
+    """
+    text = tidy(text)
+    if 2 * len(text) <= limit or units(text) <= limit:
+        return text
+    used = 1
+    for at, character in enumerate(text):
+        used += units(character)
+        if used > limit:
+            return text[:at].rstrip() + "…"
+    return text
+
+
+def units(text: str) -> int:
+    """UTF-16 units of a text; never less than its characters."""
+    return len(text) + sum(c > "\uffff" for c in text)
+
+
+def short(name: str, limit: int = NAME_CHARACTERS) -> str:
+    """Return a name shortened in its middle, since names differ at both ends.
+
+    Examples
+    --------
+    >>> short("summarizer-production-eu-west-1-blue", 20)
+    'summarize…st-1-blue'
+    """
+    name = tidy(name)
+    if units(name) <= limit:
+        return name
+    half = (limit - 1) // 2 if len(name) == units(name) else (limit - 1) // 4
+    return f"{name[:half]}…{name[-half:]}"
+
+
+def money(usd: float) -> str:
+    """Return dollars with as many digits as a person needs.
+
+    Examples
+    --------
+    >>> [money(usd) for usd in (0.004, 12.345, 48_200.4, 3_210_000, -7, float("nan"))]
+    ['<$0.01', '$12.35', '$48,200', '$3.2M', '-$7.00', '$?']
+    """
+    if not math.isfinite(usd):
+        return "$?"
+    sign, usd = ("-" if usd < 0 else ""), abs(usd)
+    if usd < 0.005:
+        return "$0" if usd == 0 else f"{sign}<$0.01"
+    if usd < 1000:
+        return f"{sign}${usd:,.2f}"
+    for limit, divisor, unit in ((1e6, 1.0, ""), (1e9, 1e6, "M"), (1e12, 1e9, "B")):
+        if usd < limit:
+            return f"{sign}${usd / divisor:,.1f}{unit}" if unit else f"{sign}${usd:,.0f}"
+    return f"{sign}${usd:.1e}"
+
+
+def lasting(span: timedelta) -> str:
+    """Return a span in the two units that matter.
+
+    Examples
+    --------
+    >>> [lasting(timedelta(minutes=m)) for m in (5, 130, 4500)]
+    ['5 min', '2 h 10 min', '3 d 3 h']
+    """
+    minutes = max(int(span.total_seconds() // 60), 0)
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 1440:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes // 1440} d {minutes % 1440 // 60} h"
+
+
+def at_utc(moment: datetime) -> str:
+    """Return a moment to the minute.
+
+    Examples
+    --------
+    >>> at_utc(datetime(2026, 10, 9, 9, 14, tzinfo=UTC))
+    '2026-10-09 09:14 UTC'
+    """
+    try:
+        return f"{moment.astimezone(UTC).isoformat(' ', 'minutes')[:16]} UTC"
+    except OverflowError:  # the first or last day that there is
+        return moment.isoformat(" ", "minutes")
+
+
+def where(scope: dict[str, str]) -> tuple[str, str]:
+    """Return what burns and the rest of the scope, both shortened.
+
+    Examples
+    --------
+    >>> where({"team": "search", "service": "answers", "model": "m-large"})
+    ('answers', 'model m-large, team search')
+    """
+    named = {short(name): short(value) for name, value in scope.items() if tidy(value)}
+    foremost = [name for name in _FOREMOST if name in named]
+    order = foremost + sorted(set(named) - set(foremost))
+    if not order:
+        return "the whole organisation", ""
+    first, *rest = order
+    burning = named[first] if first == "service" else f"{first} {named[first]}"
+    return burning, ", ".join(f"{name} {named[name]}" for name in rest[:6])
+
+
+def _headline(alert: Alert) -> str:
+    burning, rest = where(alert.scope)
+    if alert.state == "resolved":
+        return f"Resolved: {burning} is quiet; it cost {money(alert.excess_usd)} above expected"
+    kind = alert.severity.capitalize() if alert.state == "firing" else f"Still a {alert.severity}"
+    if alert.usd_per_hour <= 0 and alert.excess_usd <= 0:  # its dollars are not known, which is not zero
+        return f"{kind}: {burning}: {alert.reason}"
+    within = f" ({rest})" if rest else ""
+    return f"{kind}: {burning} burns {money(alert.usd_per_hour)}/h above expected{within}"
+
+
+def _facts(alert: Alert) -> Iterator[tuple[str, str]]:
+    burning, rest = where(alert.scope)
+    yield "How much", _how_much(alert)
+    yield "Since", _since(alert)
+    yield "Driver", _driver(alert.cause)
+    yield "Where", f"{burning}, {rest}" if rest else burning
+    yield "Deployment", _deployment(alert.cause)
+    yield "Declared", _declared(alert)
+    yield "Month end", _month_end(alert.month_end)
+    yield "Why", alert.reason
+
+
+def _how_much(alert: Alert) -> str:
+    parts = f"{money(alert.observed_usd)} spent, {money(alert.expected_usd)} expected"
+    if alert.state == "resolved":
+        return f"{money(alert.excess_usd)} above expected in all ({parts})"
+    return f"{money(alert.usd_per_hour)} an hour above expected; {money(alert.excess_usd)} so far ({parts})"
+
+
+def _since(alert: Alert) -> str:
+    lasted = lasting(alert.time - alert.onset)
+    if alert.state != "resolved":
+        return f"{at_utc(alert.onset)} ({lasted} ago)"
+    because = f"; {short(alert.resolved_because, 100)}" if alert.resolved_because else ""
+    return f"{at_utc(alert.onset)} to {at_utc(alert.time)} ({lasted}){because}"
+
+
+def _driver(cause: Cause) -> str:
+    told = [(name, usd) for name, usd in cause.contributions_usd.items() if math.isfinite(usd) and abs(usd) >= 0.005]
+    told.sort(key=lambda item: (-abs(item[1]), item[0]))
+    shares = ", ".join(
+        f"{_DRIVERS.get(name, short(name))} {'+' if usd > 0 else ''}{money(usd)}" for name, usd in told[:4]
+    )
+    name = _DRIVERS.get(cause.driver, short(cause.driver))
+    return f"{name} ({shares})" if shares else name
+
+
+def _deployment(cause: Cause) -> str:
+    deployment = cause.deployment
+    if deployment is None:
+        return short(cause.deployment_id) if cause.deployment_id else "none fits"
+    version = f" {short(deployment.version, 32)}" if tidy(deployment.version) else ""
+    said = f"; {short(cause.evidence, 60)}" if cause.evidence else ""
+    return (
+        f"{deployment.kind}{version} ({short(deployment.id)}) at {at_utc(deployment.time)} {_people(deployment)}{said}"
+    )
+
+
+def _people(deployment: DeploymentEvent) -> str:
+    actor = short(deployment.actor, 40) or "somebody unnamed"
+    approver = f"approved by {short(deployment.approver, 40)}" if tidy(deployment.approver) else "approved by nobody"
+    return f"by {actor}, {approver}"
+
+
+def _declared(alert: Alert) -> str:
+    intent = alert.intent
+    if intent.verdict == "undeclared" or not intent.initiative:
+        return "no, no initiative covers it"
+    approver = f", approver {short(intent.approver)}" if intent.approver else ", no approver"
+    if intent.verdict == "intentional":
+        return f"yes, by initiative {short(intent.initiative)}{approver}"
+    return f"not meant by initiative {short(intent.initiative)}, which covers it{approver}"
+
+
+def _month_end(month_end: MonthEnd) -> str:
+    text = f"{money(month_end.forecast_usd)} likely ({money(month_end.low_usd)} to {money(month_end.high_usd)})"
+    if month_end.budget_usd is None:
+        return f"{text}; no budget declared"
+    chance = month_end.p_over_budget
+    over = f", {chance:.0%} likely to pass it" if chance is not None and 0 <= chance <= 1 else ""
+    return f"{text}; budget {money(month_end.budget_usd)}{over}"
+
+
+def _links(alert: Alert) -> Iterator[Link]:
+    links = dict(alert.links)
+    if alert.cause.deployment is not None:
+        links.setdefault("change", alert.cause.deployment.change_url)
+    safe = [Link(short(name) or "link", url) for name, url in links.items() if _is_safe(url)]
+    yield from safe[:MOST_LINKS]
+
+
+def _is_safe(url: str) -> bool:
+    """Whether a URL is of the web, and nothing in it could end a link early."""
+    if len(url) > URL_CHARACTERS or not url.isascii() or any(c in url for c in ' <>|"\\`') or not url.isprintable():
+        return False
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
+def _footer(alert: Alert, possible_duplicate: bool) -> str:
+    key = f"{short(alert.alert_id)} #{alert.sequence}"
+    footer = f"{key} · {short(alert.detector)} · p {alert.p_value:.2g} · {at_utc(alert.time)}"
+    return f"{footer} · may have been sent before: compare {key}" if possible_duplicate else footer

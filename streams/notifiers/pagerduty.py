@@ -1,0 +1,103 @@
+"""PagerDuty: Events API v2. An incident there opens when an alert fires and resolves with it.
+
+The dedup key is the alert's id, so whatever is sent twice is one incident. Updates are not sent: PagerDuty keeps
+the first summary anyway, and a trigger for an incident that somebody has resolved by hand would page anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from detectors.events import Alert, Severity
+from streams.notifiers.exchange import Http, post
+from streams.notifiers.message import clip, message_of, where
+from streams.notifiers.notifier import (
+    Memo,
+    Notifier,
+    NotifierSettings,
+    Secret,
+    Sent,
+    VariableName,
+    require_web_address,
+    secret_of,
+)
+
+SUMMARY_CHARACTERS = 1024
+DEDUP_KEY_CHARACTERS = 255
+
+PagerDutySeverity = Literal["critical", "error", "warning", "info"]
+_SEVERITIES: dict[Severity, PagerDutySeverity] = {"page": "critical", "ticket": "warning", "info": "info"}
+
+
+class PagerDutySettings(NotifierSettings, frozen=True, tag="pagerduty"):
+    """A PagerDuty service: its integration key (Events API v2) and how our severities read there."""
+
+    routing_key_env: VariableName
+    url: str = "https://events.pagerduty.com/v2/enqueue"
+    severities: dict[Severity, PagerDutySeverity] = msgspec.field(default_factory=dict)
+
+    def open(self, environ: Mapping[str, str]) -> Notifier:
+        """Return the notifier with its secrets."""
+        require_web_address(self.url, "url")
+        key = secret_of(self.routing_key_env, "routing_key_env", environ)
+        return PagerDuty(key, self.url, {**_SEVERITIES, **self.severities})
+
+
+class PagerDuty(Notifier):
+    """Triggers an incident when an alert fires, resolves it when it is over.
+
+    Parameters
+    ----------
+    routing_key
+        Of the integration.
+    url
+        To send events to.
+    severities
+        PagerDuty's word for each severity.
+    """
+
+    def __init__(self, routing_key: Secret, url: str, severities: Mapping[Severity, PagerDutySeverity]) -> None:
+        self._routing_key = routing_key
+        self._url = url
+        self._severities = severities
+
+    async def send(self, http: Http, alert: Alert, memo: Memo | None, possible_duplicate: bool) -> Sent:
+        """Trigger or resolve; updates are not sent."""
+        if alert.state == "updated":
+            return Sent(memo, told=False)
+        answer = await post(http, self._url, self._event(alert, possible_duplicate), hidden=[self._routing_key])
+        return Sent(memo, clip(answer, 200))
+
+    def _event(self, alert: Alert, possible_duplicate: bool) -> bytes:
+        envelope: dict[str, Any] = {"routing_key": self._routing_key.reveal(), "dedup_key": dedup_key_of(alert)}
+        if alert.state == "resolved":
+            return msgspec.json.encode({**envelope, "event_action": "resolve"})
+        message = message_of(alert, possible_duplicate)
+        links = [{"href": link.url, "text": link.name} for link in message.links]
+        trigger = {"event_action": "trigger", "client": "Burstwatch", "links": links}
+        details = {fact.name: fact.text for fact in message.facts}
+        payload = {
+            "summary": clip(f"{message.headline}. {message.action}", SUMMARY_CHARACTERS),
+            "source": where(alert.scope)[0],
+            "severity": self._severities[alert.severity],
+            "timestamp": alert.time,
+            "component": clip(alert.scope.get("model", ""), 255),
+            "group": clip(alert.scope.get("team", ""), 255),
+            "class": alert.cause.driver,
+            "custom_details": {**details, "Do now": message.action, "Alert": message.footer},
+        }
+        return msgspec.json.encode({**envelope, **trigger, "payload": {k: v for k, v in payload.items() if v}})
+
+
+def dedup_key_of(alert: Alert) -> str:
+    """Return the id of the alert, or its hash where PagerDuty would find the id too long.
+
+    Every alert of one incident has the same one.
+    """
+    if len(alert.alert_id) <= DEDUP_KEY_CHARACTERS and alert.alert_id.isprintable() and alert.alert_id:
+        return alert.alert_id
+    return hashlib.sha256(alert.alert_id.encode("utf-8", "surrogatepass")).hexdigest()
