@@ -11,15 +11,28 @@ import msgspec
 
 from detectors.events import DeploymentEvent, UsageEvent
 
+_NO_EVENTS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 E = TypeVar("E", UsageEvent, DeploymentEvent)
 
 
 class Mistake(msgspec.Struct, frozen=True):
-    """Why one event of a message was refused: its index in the message, a short code and a sentence."""
+    """Why one event of a message was refused: its index in the message, a short code, a sentence, its own bytes."""
 
     index: int
     code: str
     detail: str
+    item: bytes | None = None
+
+
+class _Envelope(msgspec.Struct):
+    """What is looked at of a CloudEvents 1.0 envelope in structured mode."""
+
+    specversion: str
+    data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    id: str | None = None
+    source: str | None = None
+    time: str | None = None
 
 
 class Reader(Generic[E]):
@@ -47,68 +60,77 @@ class Reader(Generic[E]):
         """
         try:
             events: list[E] = self._many.decode(b"[" + b",".join(payloads) + b"]")
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except _NO_EVENTS:
             return None
         return events if len(events) == len(payloads) else None
 
-    def read(self, payload: bytes) -> tuple[list[E], list[Mistake]]:
-        """Return the events of one message, and the mistakes in it."""
+    def read(self, payload: bytes) -> tuple[list[tuple[int, E]], list[Mistake]]:
+        """Return the events of one message with their index in it, and the mistakes."""
         text = payload.strip()
         try:
             if text[:1] == b"[":
-                return list(self._many.decode(text)), []
-            return [self._one.decode(text)], []
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                return list(enumerate(self._many.decode(text))), []
+            return [(0, self._one.decode(text))], []
+        except _NO_EVENTS:
             return self._read_one_by_one(text)
 
-    def read_lines(self, payload: bytes) -> tuple[list[E], list[Mistake]]:
-        """Return the events of an NDJSON body, and the mistakes by line."""
-        lines = [line for line in payload.splitlines() if line.strip()]
-        events = self.read_all(lines)
-        if events is not None:
-            return events, []
-        return self._collect([msgspec.Raw(line) for line in lines])
+    def item(self, payload: bytes, index: int) -> bytes:
+        """Return the bytes of one event of a message that was read."""
+        return self._items(payload.strip())[index][0]
 
-    def _read_one_by_one(self, text: bytes) -> tuple[list[E], list[Mistake]]:
-        if text[:1] != b"[":
-            return self._collect([msgspec.Raw(text)])
+    def _read_one_by_one(self, text: bytes) -> tuple[list[tuple[int, E]], list[Mistake]]:
         try:
-            return self._collect(self._raw.decode(text))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            items = self._items(text)
+        except _NO_EVENTS as error:
             return [], [_mistake(0, error)]
-
-    def _collect(self, items: list[msgspec.Raw]) -> tuple[list[E], list[Mistake]]:
-        events: list[E] = []
+        events: list[tuple[int, E]] = []
         mistakes: list[Mistake] = []
-        for index, item in enumerate(items):
+        for index, (item, given) in enumerate(items):
             try:
-                events.extend(self._open(bytes(item)))
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                mistakes.append(_mistake(index, error))
+                events.append((index, self._open(item, given)))
+            except _NO_EVENTS as error:
+                mistakes.append(_mistake(index, error, item))
         return events, mistakes
 
-    def _open(self, item: bytes) -> list[E]:
-        """Return the event of an item, or the events in its envelope."""
-        if b'"specversion"' not in item:
-            return [self._one.decode(item)]
-        envelope = msgspec.json.decode(item)
-        if not isinstance(envelope, dict) or "specversion" not in envelope:
-            return [self._one.decode(item)]
-        if "data" not in envelope:
-            raise msgspec.ValidationError("CloudEvents envelope missing required field `data`")
-        given = {name: envelope[name] for name in ("id", "source", "time") if name in envelope}
-        data = envelope["data"]
-        if isinstance(data, list):
-            return msgspec.convert(data, list[self._kind])  # type: ignore[name-defined]  # a type made at run time
-        return [msgspec.convert({**given, **data} if isinstance(data, dict) else data, self._kind)]
+    def _items(self, text: bytes) -> list[tuple[bytes, dict[str, object]]]:
+        """Return what may be events in a message, each with what its envelope says of it."""
+        parts = self._raw.decode(text) if text[:1] == b"[" else [msgspec.Raw(text)]
+        items: list[tuple[bytes, dict[str, object]]] = []
+        for part in map(bytes, parts):
+            envelope = _envelope_of(part)
+            if envelope is None or envelope.data is msgspec.UNSET:
+                items.append((part, {}))
+            else:
+                data = bytes(envelope.data).strip()
+                given = {name: getattr(envelope, name) for name in ("id", "source", "time")}
+                inner = [bytes(item) for item in self._raw.decode(data)] if data[:1] == b"[" else [data]
+                items += [(item, given if data[:1] != b"[" else {}) for item in inner]
+        return items
+
+    def _open(self, item: bytes, given: dict[str, object]) -> E:
+        """Return the event of an item; what it does not say itself, its envelope may."""
+        if not given:
+            return self._one.decode(item)
+        data = msgspec.json.decode(item)
+        known = {name: value for name, value in given.items() if value is not None}
+        return msgspec.convert({**known, **data} if isinstance(data, dict) else data, self._kind)
 
 
-def _mistake(index: int, error: Exception) -> Mistake:
+def _envelope_of(item: bytes) -> _Envelope | None:
+    if b'"specversion"' not in item:
+        return None
+    try:
+        return msgspec.json.decode(item, type=_Envelope)
+    except msgspec.ValidationError:
+        return None  # an event that has the word somewhere in it
+
+
+def _mistake(index: int, error: Exception, item: bytes | None = None) -> Mistake:
     detail = str(error)
     if not isinstance(error, msgspec.ValidationError):
-        return Mistake(index, "not_json", detail)
+        return Mistake(index, "not_json", detail, item)
     if "missing required field" in detail:
-        return Mistake(index, "missing_field", detail)
+        return Mistake(index, "missing_field", detail, item)
     if ">=" in detail or "<=" in detail or "of length" in detail or "out of range" in detail:
-        return Mistake(index, "out_of_range", detail)
-    return Mistake(index, "wrong_type", detail)
+        return Mistake(index, "out_of_range", detail, item)
+    return Mistake(index, "wrong_type", detail, item)

@@ -14,13 +14,13 @@ import numpy as np
 from msgspec import Meta
 
 from detectors import cause, codec, intent
+from detectors.admission import NEVER
 from detectors.alerts import alert_of
 from detectors.budget import Budget, BudgetState
 from detectors.clock import MINUTES_PER_HOUR, minute_of
 from detectors.events import Alert, DeploymentEvent, Initiative, Intent, Severity
 from detectors.forecast import DailySpend
 from detectors.frame import COST, DIMENSIONS, Key
-from detectors.intake import NEVER
 from detectors.judge import Candidate, Judge
 from detectors.ledger import ClosedMinute
 from detectors.prices import NANO

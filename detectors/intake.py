@@ -8,38 +8,19 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
 import numpy as np
-from msgspec import Meta
 from numpy.typing import NDArray
 
-from detectors import codec
+from detectors import codec, columns
 from detectors import frame as f
-from detectors.clock import MINUTES_PER_DAY, parse_minute
+from detectors.admission import NEVER, IntakeSettings, Placed, Stamps, is_sound, place, why_out_of_time, why_unsound
 from detectors.decode import Mistake, Reader
 from detectors.events import DeploymentEvent, UsageEvent
-from detectors.frame import Frame, Key
-from detectors.prices import NANO, Counts, PriceTable
-
-NEVER = -(2**31)
-"""The highest event minute of a raw partition that has shown nothing."""
-
-FARTHEST_JUMP_MINUTES = 366 * MINUTES_PER_DAY
-"""Where nobody knows when a message was received (a file), event time may not jump ahead by more than this."""
-
-_STAMPS_KEPT = 200_000
-
-
-class IntakeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What intake accepts."""
-
-    shards: Annotated[int, Meta(ge=1, le=1024)] = 4
-    allowed_lateness_minutes: Annotated[int, Meta(ge=0, le=60)] = 0
-    accept_late_minutes: Annotated[int, Meta(ge=1, le=14 * MINUTES_PER_DAY)] = MINUTES_PER_DAY
-    accept_ahead_minutes: Annotated[int, Meta(ge=1, le=MINUTES_PER_DAY)] = 10
-    max_message_bytes: Annotated[int, Meta(ge=1024, le=64_000_000)] = 1_000_000
+from detectors.frame import Frame
+from detectors.prices import PriceTable
 
 
 class RawMessage(msgspec.Struct, frozen=True, gc=False):
@@ -53,7 +34,7 @@ class RawMessage(msgspec.Struct, frozen=True, gc=False):
 
 
 class Reject(msgspec.Struct, frozen=True):
-    """An event refused: where it stood, why, and the message as it came."""
+    """An event refused: where it stood, why, and its bytes as they came (the message's where it has no place in it)."""
 
     kind: str
     partition: int
@@ -104,7 +85,7 @@ class Intake:
         self._prices = prices
         self._usage = Reader(UsageEvent)
         self._deployments = Reader(DeploymentEvent)
-        self._stamps: dict[str, int] = {}
+        self._stamps = Stamps()
         self._shards: dict[str, int] = {}
 
     def start(self) -> IntakeState:
@@ -128,20 +109,19 @@ class Intake:
         partition = usage[0].partition if usage else 0
         span = (usage[0].offset, usage[-1].offset) if usage else (-1, -1)
         before = state.high_minute.get(partition, NEVER)
-        keep, minutes, highs = self._place_in_time(rows, before, rejects)
-        high = int(highs[-1]) if len(highs) else before
-        columns = self._columns(rows, keep, minutes, highs)
-        frames = self._cut(columns, partition, span, high, deployments)
+        taken = self._admit(rows, before, rejects)
+        high = int(taken.high.max(initial=before))
+        frames = self._cut(taken, partition, span, high, deployments)
         if usage:
             state = IntakeState({**state.high_minute, partition: high})
-        late = int((minutes < highs - self.settings.allowed_lateness_minutes).sum())
-        unpriced = int((columns.values[f.UNPRICED] > 0).sum())
-        return state, IntakeOutput(frames, rejects, len(keep), late, unpriced)
+        late = int((taken.minute < taken.high - self.settings.allowed_lateness_minutes).sum())
+        unpriced = int((taken.values[f.UNPRICED] > 0).sum())
+        return state, IntakeOutput(frames, rejects, len(taken), late, unpriced)
 
     def heartbeat(self, state: IntakeState, partition: int, minute: int) -> tuple[IntakeState, IntakeOutput]:
         """Say that a raw partition has shown all up to a minute: frames without rows that move the watermark."""
         high = max(state.high_minute.get(partition, NEVER), minute)
-        nothing = self._columns(_Rows([], [], []), [], *([np.zeros(0, np.int32)] * 2))
+        nothing = self._admit(_Rows([], [], []), high, [])
         frames = self._cut(nothing, partition, (-1, -1), high, [])
         return IntakeState({**state.high_minute, partition: high}), IntakeOutput(frames, [], 0, 0, 0)
 
@@ -161,9 +141,9 @@ class Intake:
         for message in fits:
             found, mistakes = self._usage.read(message.payload)
             rejects.extend(_reject(message, m) for m in mistakes)
-            rows.events += found
+            rows.events += [event for _, event in found]
             rows.message += [message] * len(found)
-            rows.index += range(len(found))
+            rows.index += [index for index, _ in found]
         return rows
 
     def _read_deployments(self, messages: list[RawMessage], rejects: list[Reject]) -> list[DeploymentEvent]:
@@ -172,7 +152,7 @@ class Intake:
             if self._size_is_right(message, rejects):
                 found, mistakes = self._deployments.read(message.payload)
                 rejects.extend(_reject(message, m) for m in mistakes)
-                deployments += found
+                deployments += [event for _, event in found]
         return deployments
 
     def _size_is_right(self, message: RawMessage, rejects: list[Reject]) -> bool:
@@ -182,94 +162,35 @@ class Intake:
             rejects.append(_reject(message, Mistake(0, "oversized", detail)))
         return len(message.payload) <= most
 
-    def _place_in_time(
-        self, rows: _Rows, high: int, rejects: list[Reject]
-    ) -> tuple[list[int], NDArray[np.int32], NDArray[np.int32]]:
-        """Which rows are kept, their minutes, and the highest minute shown up to and with each."""
-        keep, minutes, highs = [], [], []
-        for row, event in enumerate(rows.events):
-            minute = self._minute(event.time)
-            mistake = _bad_content(event) or self._bad_time(event.time, minute, high, rows.message[row])
-            if mistake or minute is None:
-                rejects.append(
-                    _reject(rows.message[row], Mistake(rows.index[row], *(mistake or ("bad_time", event.time))))
-                )
-                continue
-            high = max(high, minute)
-            keep.append(row)
-            minutes.append(minute)
-            highs.append(high)
-        return keep, np.array(minutes, np.int32), np.array(highs, np.int32)
+    def _refuse(
+        self, rows: _Rows, values: NDArray[np.int64], received: NDArray[np.int32], placed: Placed
+    ) -> list[Reject]:
+        """Say of each event that is not taken why."""
+        rejects = []
+        for row in np.flatnonzero(~placed.taken):
+            minute, stamp = int(placed.minute[row]), rows.events[row].time
+            high = int(placed.high[row])
+            why = why_unsound(values[:, row]) or why_out_of_time(self.settings, stamp, minute, int(received[row]), high)
+            message, index = rows.message[row], rows.index[row]
+            rejects.append(_reject(message, Mistake(index, *why, self._usage.item(message.payload, index))))
+        return rejects
 
-    def _minute(self, stamp: str) -> int | None:
-        minute = self._stamps.get(stamp)
-        if minute is None:
-            try:
-                minute = parse_minute(stamp)
-            except (ValueError, OverflowError):
-                return None
-            if len(self._stamps) >= _STAMPS_KEPT:
-                self._stamps.clear()
-            self._stamps[stamp] = minute
-        return minute
-
-    def _bad_time(self, stamp: str, minute: int | None, high: int, message: RawMessage) -> tuple[str, str] | None:
-        if minute is None:
-            return "bad_time", f"{stamp[:64]!r} is no RFC 3339 time with a zone: write it like 2026-10-01T00:00:00Z"
-        limits = self.settings
-        if message.received_minute is not None:
-            if minute > message.received_minute + limits.accept_ahead_minutes:
-                return (
-                    "future_time",
-                    f"{stamp} is over {limits.accept_ahead_minutes} min ahead: check the sender's clock",
-                )
-        elif high != NEVER and minute > high + FARTHEST_JUMP_MINUTES:
-            return "future_time", f"{stamp} is over a year ahead of the events before it: check the sender's clock"
-        if high != NEVER and minute < high - limits.accept_late_minutes:
-            return "too_old", (
-                f"{stamp} is over {limits.accept_late_minutes} min behind the newest event: raise accept_late_minutes, "
-                "or replay it apart"
-            )
-        return None
-
-    def _columns(self, rows: _Rows, keep: list[int], minutes: NDArray[np.int32], highs: NDArray[np.int32]) -> Frame:
-        """One frame of all shards' rows."""
-        events = rows.events if len(keep) == len(rows.events) else [rows.events[row] for row in keep]
-        places: dict[Key, int] = {}
-        key = np.array([places.setdefault(_key(e), len(places)) for e in events], np.int32)
-        offset = np.array([rows.message[row].offset for row in keep], np.int64)
-        identity = identity_of([e.source for e in events], [e.id for e in events])
-        values = self._values(events, list(places), key, minutes)
-        return Frame(0, 0, 0, 0, list(places), key, offset, minutes, highs, identity, values, [])
-
-    def _values(
-        self, events: list[UsageEvent], keys: list[Key], key: NDArray[np.int32], minutes: NDArray[np.int32]
-    ) -> NDArray[np.int64]:
-        values = np.zeros((len(f.MEASURES), len(events)), np.int64)
-        values[f.REQUESTS] = [e.requests for e in events]
-        values[f.ERRORS] = [e.errors for e in events]
-        values[f.INPUT] = [e.input_tokens for e in events]
-        values[f.CACHED] = [e.cached_input_tokens for e in events]
-        values[f.CACHE_WRITE] = [e.cache_write_tokens for e in events]
-        values[f.OUTPUT] = [e.output_tokens for e in events]
-        values[f.REASONING] = [e.reasoning_tokens for e in events]
-        values[f.GPU_MS] = np.rint(np.array([e.gpu_seconds for e in events], float) * 1000)
-        models = [(k[5], k[6]) for k in keys]
-        tokens = Counts(*values[[f.INPUT, f.CACHED, f.CACHE_WRITE, f.OUTPUT, f.GPU_MS]])
-        listed = self._prices.list_cost(models, key, minutes, tokens)
-        given = np.array([np.nan if e.cost_usd is None else e.cost_usd for e in events], float)
-        paid = np.rint(np.nan_to_num(given) * NANO).astype(np.int64)
-        told, known = ~np.isnan(given), listed.known
-        values[f.COST] = np.where(told, paid, listed.total_nano)
-        values[f.LIST] = np.where(known, listed.total_nano, values[f.COST])
-        has_tokens = (values[f.INPUT] + values[f.OUTPUT]) > 0
-        gpu_alone = ~has_tokens & (values[f.GPU_MS] > 0)
-        values[f.GPU_COST] = np.where(gpu_alone, values[f.COST], np.minimum(listed.gpu_nano, values[f.COST]))
-        token_list = values[f.LIST] - np.minimum(values[f.GPU_COST], values[f.LIST])
-        values[f.LIST_INPUT] = np.where(known, listed.input_nano, token_list)
-        values[f.LIST_UNCACHED] = np.where(known, listed.uncached_nano, token_list)
-        values[f.UNPRICED] = np.where(~told & ~known, np.maximum(values[f.REQUESTS], 1), 0)
-        return values
+    def _admit(self, rows: _Rows, high: int, rejects: list[Reject]) -> Frame:
+        """One frame of all shards' rows that are taken."""
+        events, values = rows.events, columns.counts_of(rows.events)
+        minute = self._stamps.minutes([event.time for event in events])
+        received = np.array([NEVER if m.received_minute is None else m.received_minute for m in rows.message], np.int32)
+        placed = place(self.settings, minute, received, is_sound(values), high)
+        offset = np.array([m.offset for m in rows.message], np.int64)
+        if not placed.taken.all():
+            rejects += self._refuse(rows, values, received, placed)
+            kept = np.flatnonzero(placed.taken)
+            events, values, offset = [events[row] for row in kept], values[:, kept], offset[kept]
+            placed = Placed(placed.taken[kept], placed.minute[kept], placed.high[kept])
+        keys, key = columns.keys_of(events)
+        columns.add_dollars(values, columns.paid_of(events), keys, key, placed.minute, self._prices)
+        identity = columns.identity_of([e.source for e in events], [e.id for e in events])
+        return Frame(0, 0, 0, 0, keys, key, offset, placed.minute, placed.high, identity, values, [])
 
     def _cut(
         self, rows: Frame, partition: int, span: tuple[int, int], high: int, deployments: list[DeploymentEvent]
@@ -289,62 +210,6 @@ class Intake:
         return frames
 
 
-def _key(event: UsageEvent) -> Key:
-    return (
-        event.team, event.service, event.environment, event.initiative, event.principal, event.provider, event.model,
-        event.source,
-    )  # fmt: skip
-
-
-def _bad_content(event: UsageEvent) -> tuple[str, str] | None:
-    if event.cached_input_tokens + event.cache_write_tokens > event.input_tokens:
-        return "cached_above_input", (
-            f"cached {event.cached_input_tokens} + cache writes {event.cache_write_tokens} "
-            f"> input {event.input_tokens}: "
-            "input_tokens includes both"
-        )
-    if event.reasoning_tokens > event.output_tokens:
-        return "reasoning_above_output", (
-            f"reasoning {event.reasoning_tokens} > output {event.output_tokens}: output_tokens includes reasoning"
-        )
-    if event.errors > event.requests:
-        return (
-            "errors_above_requests",
-            f"errors {event.errors} > requests {event.requests}: requests includes failed ones",
-        )
-    return None
-
-
 def _reject(message: RawMessage, mistake: Mistake) -> Reject:
-    return Reject(
-        message.kind, message.partition, message.offset, mistake.index, mistake.code, mistake.detail, message.payload
-    )
-
-
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-
-
-def identity_of(sources: list[str], ids: list[str]) -> NDArray[np.uint64]:
-    """64-bit hashes of (source, id), the same everywhere and for ever; one pass over columns of 8-byte words.
-
-    Examples
-    --------
-    >>> one, two = identity_of(["a", "a"], ["x", "y"])
-    >>> bool(one != two), bool(one == identity_of(["a"], ["x"])[0])
-    (True, True)
-    """
-    if not ids:
-        return np.zeros(0, np.uint64)
-    names = [f"{source}\x00{name}".encode(errors="surrogatepass") for source, name in zip(sources, ids, strict=True)]
-    width = -(-max(map(len, names)) // 8) * 8
-    words = np.array(names, f"S{width}").view(np.uint64).reshape(len(names), -1)
-    place = np.arange(1, words.shape[1] + 1, dtype=np.uint64) * _GOLDEN
-    mixed = np.where(words == 0, np.uint64(0), _mix(words + place))
-    return _mix(mixed.sum(axis=1, dtype=np.uint64))
-
-
-def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Return Steele, Lea and Flood's SplitMix64 finaliser."""
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+    payload = message.payload if mistake.item is None else mistake.item
+    return Reject(message.kind, message.partition, message.offset, mistake.index, mistake.code, mistake.detail, payload)

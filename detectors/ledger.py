@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import frame as f
+from detectors.admission import NEVER
 from detectors.clock import minute_of
 from detectors.events import DeploymentEvent
 from detectors.frame import Frame, Key
-from detectors.intake import NEVER
 
 
 class RowBatch(msgspec.Struct):

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import codec
+from detectors.admission import NEVER
 from detectors.baselines import TOTALS, Baselines, BaselineState, Late, Residuals, totals_of
 from detectors.clock import minute_of
 from detectors.events import DeploymentEvent
 from detectors.features import features_of
 from detectors.frame import UNPRICED, Frame, Key
-from detectors.admission import NEVER
 from detectors.ledger import ClosedMinute, Ledger, LedgerState, due_deployments, without_principal
 from detectors.series import SeriesName, SeriesState, SeriesTable, View
 from detectors.verdicts import ANOMALOUS, NO_DEPLOYMENT, Detector, Seen, Verdicts, excess_by_channel

@@ -7,7 +7,8 @@ import msgspec
 from detectors.budget import Budget, PageBudget
 from detectors.events import Initiative
 from detectors.incidents import IncidentRules, Incidents, IncidentSettings, SeveritySettings
-from detectors.intake import Intake, IntakeSettings
+from detectors.admission import IntakeSettings
+from detectors.intake import Intake
 from detectors.judge import Judge
 from detectors.kinds import KINDS
 from detectors.ledger import Ledger

@@ -11,13 +11,14 @@ from msgspec import Meta
 from detectors.budget import PageBudget
 from detectors.events import Initiative
 from detectors.incidents import IncidentSettings, SeveritySettings
-from detectors.intake import IntakeSettings
+from detectors.admission import IntakeSettings
 from detectors.kinds import KINDS
 from detectors.verdicts import Detector
 from streams.kafka.settings import KafkaSettings
 
 Dimension = Literal["team", "service", "environment", "initiative", "principal", "provider", "model"]
 Usd = Annotated[float, Meta(ge=0, le=1e6)]
+VariableName = Annotated[str, Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*$", max_length=128)]
 Text = Annotated[str, Meta(min_length=1, max_length=256)]
 
 
@@ -29,13 +30,17 @@ class HttpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     host: Text = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65_535)] = 8080
-    token_env: str = "BURSTWATCH_TOKEN"  # noqa: S105 — the name of a variable, not a token
+    token_env: VariableName = "BURSTWATCH_TOKEN"  # noqa: S105 — the name of a variable, not a token
+    max_request_bytes: Annotated[int, Meta(ge=1024, le=1_000_000_000)] = 4_000_000
 
 
 class StateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the embedded runtime keeps its state: a SQLite file."""
+    """Where the embedded runtime keeps its state (a SQLite file), how often, and how much may wait there."""
 
     path: Text = "burstwatch.db"
+    checkpoint_seconds: Annotated[float, Meta(gt=0, le=3600)] = 1.0
+    inbox_max_bytes: Annotated[int, Meta(ge=1024)] = 1_000_000_000
+    rejected_kept: Annotated[int, Meta(ge=0)] = 10_000
 
 
 class MetricsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
