@@ -1,0 +1,89 @@
+"""A real service in a process of its own, on a free port, with its state in a folder of the test."""
+
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from streams.store import Totals
+
+ROOT = Path(__file__).parents[2]
+TOKEN = "a-token-for-tests"
+
+
+def wait_until(condition: Callable[[], bool], what: str, at_most_seconds: float = 30) -> None:
+    deadline = time.monotonic() + at_most_seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited {at_most_seconds} s for {what}")
+        time.sleep(0.02)
+
+
+class Service:
+    """Starts, stops and kills the service; talks to it; reads its state."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.state = folder / "state" / "burstwatch.db"
+        self.config = folder / "config"
+        self.config.mkdir()
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.configure()
+        self.process: subprocess.Popen[str] | None = None
+
+    def configure(self, more: str = "") -> None:
+        text = f"http: {{port: {self.port}}}\nstate: {{path: {self.state}}}\n{more}"
+        (self.config / "burstwatch.yaml").write_text(text)
+
+    def start(self, **environment: str) -> None:
+        self.launch(**environment)
+        wait_until(self._is_ready, "the service to be ready")
+
+    def launch(self, **environment: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.embedded.service", str(self.config)],
+            cwd=ROOT, env={**os.environ, "BURSTWATCH_TOKEN": TOKEN, **environment},
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+
+    def _is_ready(self) -> bool:
+        assert self.process is not None
+        if self.process.poll() is not None:
+            raise AssertionError(f"the service ended: {self.process.communicate()[0]}")
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+                connection.sendall(b"GET /readyz HTTP/1.0\r\n\r\n")
+                return b"200 OK" in connection.recv(100)
+        except OSError:
+            return False
+
+    def end(self, how: signal.Signals) -> tuple[int, str]:
+        """Send a signal, wait; return the exit code and what was printed."""
+        assert self.process is not None
+        self.process.send_signal(how)
+        printed, _ = self.process.communicate(timeout=30)
+        return self.process.returncode, printed
+
+    def query(self, asked: str) -> list[tuple[object, ...]]:
+        with sqlite3.connect(f"file:{self.state}?mode=ro", uri=True) as connection:
+            return connection.execute(asked).fetchall()
+
+    def totals(self) -> Totals:
+        found = self.query("SELECT value FROM checkpoint WHERE name = 'totals'")
+        return msgspec.json.decode(found[0][0], type=Totals) if found else Totals()  # type: ignore[arg-type]
+
+    def alerts(self) -> list[bytes]:
+        return [bytes(row[0]) for row in self.query("SELECT alert FROM outbox ORDER BY rowid")]  # type: ignore[call-overload]
+
+    def has_counted_everything(self) -> bool:
+        return self.query("SELECT count(*) FROM inbox") == [(0,)]
