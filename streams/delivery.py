@@ -17,13 +17,10 @@ import structlog
 from detectors.events import Alert
 from streams.notifiers.exchange import Http
 from streams.notifiers.notifier import Memo, Notifier, Refused, Sent, TryAgain
-from streams.outbox import Outbox, Outcome, Pending
+from streams.outbox import Outcome
 from streams.routes import RetrySettings
 
 _log = structlog.get_logger(__name__)
-
-LOOK_EVERY_SECONDS = 0.25
-"""How often an idle receiver looks for new alerts."""
 
 Observe = Callable[[str, str], None]
 """Told of each receiver's ``delivered``, ``not_wanted``, ``retried``, ``dead_letter``."""
@@ -69,7 +66,7 @@ class Delivery:
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
-        """Finish what is in flight and try nothing again: :meth:`deliver` and :meth:`run` return soon."""
+        """Finish what is in flight and try nothing again: :meth:`deliver` returns soon."""
         self._stopping.set()
 
     async def deliver(
@@ -111,43 +108,6 @@ class Delivery:
         finally:
             stopping.cancel()
             trying.cancel()
-
-    async def run(self, outbox: Outbox) -> None:
-        """Deliver what the outbox holds and will hold, until cancelled or told to stop.
-
-        Then what is in flight is finished first, which takes one POST's timeout at the longest.
-        """
-        names = sorted({*self.receivers, *await outbox.receivers()})
-        workers = [asyncio.create_task(self._serve(outbox, name), name=f"deliver to {name}") for name in names]
-        stopping = asyncio.create_task(self._stopping.wait())
-        try:
-            await asyncio.wait((*workers, stopping), return_when=asyncio.FIRST_EXCEPTION)
-        finally:
-            self.stop()
-            ended = await asyncio.gather(*workers, return_exceptions=True)
-            await stopping
-        for error in ended:
-            if isinstance(error, BaseException):
-                raise error
-
-    async def _serve(self, outbox: Outbox, receiver: str) -> None:
-        while not self._stopping.is_set():
-            pending = await outbox.next_for(receiver)
-            if pending is None:
-                await self._rest()
-            else:
-                await self._send(outbox, pending)
-
-    async def _send(self, outbox: Outbox, pending: Pending) -> None:
-        await outbox.intend(pending)
-        outcome = await self.deliver(pending.alert, pending.receiver, pending.memo, pending.possible_duplicate)
-        await outbox.settle(pending, outcome)
-
-    async def _rest(self) -> None:
-        try:
-            await asyncio.wait_for(self._stopping.wait(), LOOK_EVERY_SECONDS)
-        except TimeoutError:
-            return
 
     async def _try_until_settled(self, notifier: Notifier, tries: _Tries) -> Outcome:
         retries = self._retries

@@ -54,7 +54,7 @@ class Message(msgspec.Struct, frozen=True):
     """An alert in words, within limits that every receiver takes.
 
     ``headline`` has at most 150 characters, each fact 300, ``action`` 500; all of it is one line of printable
-    characters each, not escaped for any receiver yet.
+    characters each, not escaped for any receiver yet. ``action`` is empty once the incident is over.
     """
 
     headline: str
@@ -68,10 +68,10 @@ def message_of(alert: Alert, possible_duplicate: bool = False) -> Message:
     """Return an alert in words; a possible duplicate says so and names the key to compare."""
     return Message(
         headline=clip(_headline(alert), HEADLINE_CHARACTERS),
-        facts=tuple(Fact(name, clip(text, FACT_CHARACTERS)) for name, text in _facts(alert) if text),
-        action=clip(alert.suggested_action, ACTION_CHARACTERS),
+        facts=tuple(Fact(name, clip(text, FACT_CHARACTERS)) for name, text in _facts(alert) if tidy(text)),
+        action=clip(alert.suggested_action, ACTION_CHARACTERS) if alert.state != "resolved" else "",
         links=tuple(_links(alert)),
-        footer=_footer(alert, possible_duplicate),
+        footer=clip(_footer(alert, possible_duplicate), FACT_CHARACTERS),
     )
 
 
@@ -197,8 +197,9 @@ def where(scope: dict[str, str]) -> tuple[str, str]:
 def _headline(alert: Alert) -> str:
     burning, rest = where(alert.scope)
     if alert.state == "resolved":
-        return f"Resolved: {burning} is quiet; it cost {money(alert.excess_usd)} above expected"
-    kind = alert.severity.capitalize() if alert.state == "firing" else f"Still a {alert.severity}"
+        lasted = lasting(alert.time - alert.onset)
+        return f"Resolved: {burning} burned {money(alert.excess_usd)} above expected in {lasted}"
+    kind = alert.severity.capitalize() if alert.state == "firing" else "Update"
     if alert.usd_per_hour <= 0 and alert.excess_usd <= 0:  # its dollars are not known, which is not zero
         return f"{kind}: {burning}: {alert.reason}"
     within = f" ({rest})" if rest else ""
@@ -227,19 +228,22 @@ def _how_much(alert: Alert) -> str:
 def _since(alert: Alert) -> str:
     lasted = lasting(alert.time - alert.onset)
     if alert.state != "resolved":
-        return f"{at_utc(alert.onset)} ({lasted} ago)"
+        return f"{at_utc(alert.onset)} ({lasted} so far)"
     because = f"; {short(alert.resolved_because, 100)}" if alert.resolved_because else ""
     return f"{at_utc(alert.onset)} to {at_utc(alert.time)} ({lasted}){because}"
 
 
 def _driver(cause: Cause) -> str:
-    told = [(name, usd) for name, usd in cause.contributions_usd.items() if math.isfinite(usd) and abs(usd) >= 0.005]
-    told.sort(key=lambda item: (-abs(item[1]), item[0]))
-    shares = ", ".join(
-        f"{_DRIVERS.get(name, short(name))} {'+' if usd > 0 else ''}{money(usd)}" for name, usd in told[:4]
-    )
-    name = _DRIVERS.get(cause.driver, short(cause.driver))
-    return f"{name} ({shares})" if shares else name
+    moved = {name: usd for name, usd in cause.contributions_usd.items() if math.isfinite(usd) and abs(usd) >= 0.005}
+    own = moved.pop(cause.driver, 0.0)
+    others = sorted(moved.items(), key=lambda item: (-abs(item[1]), item[0]))[:3]
+    text = _DRIVERS.get(cause.driver, short(cause.driver)) + (f" {_change(own)}" if own else "")
+    also = ", ".join(f"{_DRIVERS.get(name, short(name))} {_change(usd)}" for name, usd in others)
+    return f"{text}; also {also}" if also else text
+
+
+def _change(usd: float) -> str:
+    return f"+{money(usd)}" if usd > 0 else money(usd)
 
 
 def _deployment(cause: Cause) -> str:

@@ -69,10 +69,11 @@ class PagerDuty(Notifier):
         """Trigger or resolve; updates are not sent."""
         if alert.state == "updated":
             return Sent(memo, told=False)
-        answer = await post(http, self._url, self._event(alert, possible_duplicate), hidden=[self._routing_key])
+        answer = await post(http, self._url, self.event(alert, possible_duplicate), hidden=[self._routing_key])
         return Sent(memo, clip(answer, 200))
 
-    def _event(self, alert: Alert, possible_duplicate: bool) -> bytes:
+    def event(self, alert: Alert, possible_duplicate: bool) -> bytes:
+        """Return the event that tells of an alert, as JSON."""
         envelope: dict[str, Any] = {"routing_key": self._routing_key.reveal(), "dedup_key": dedup_key_of(alert)}
         if alert.state == "resolved":
             return msgspec.json.encode({**envelope, "event_action": "resolve"})
@@ -81,7 +82,7 @@ class PagerDuty(Notifier):
         trigger = {"event_action": "trigger", "client": "Burstwatch", "links": links}
         details = {fact.name: fact.text for fact in message.facts}
         payload = {
-            "summary": clip(f"{message.headline}. {message.action}", SUMMARY_CHARACTERS),
+            "summary": clip(f"{message.headline}: {message.action}", SUMMARY_CHARACTERS),
             "source": where(alert.scope)[0],
             "severity": self._severities[alert.severity],
             "timestamp": alert.time,

@@ -50,7 +50,7 @@ def headline_of(alert: Alert, message: Message) -> str:
 
 def fallback_of(alert: Alert, message: Message) -> str:
     """Return what a phone's lock screen shows, and readers that show no blocks."""
-    return f"{_sign(alert)} {escape(message.headline, 800)}\n{escape(message.action, 1500)}"
+    return f"{_sign(alert)} {escape(message.headline, 800)}\n{escape(message.action, 1500)}".rstrip()
 
 
 def blocks_of(alert: Alert, message: Message) -> list[dict[str, Any]]:
