@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from detectors.admission import IntakeSettings
 from detectors.budget import PageBudget
 from detectors.events import Initiative
 from detectors.incidents import IncidentSettings, SeveritySettings
-from detectors.admission import IntakeSettings
 from detectors.kinds import KINDS
 from detectors.verdicts import Detector
 from streams.kafka.settings import KafkaSettings

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from streams.mistakes import nearest_word
 from streams.yaml_check import Checker
 
 
@@ -58,12 +59,31 @@ def check_initiatives(checker: Checker, now: datetime | None) -> None:
             _in_order(checker, planned, "from", "to")
 
 
+def check_routes(checker: Checker) -> None:
+    """Check ``routes.yaml``: every receiver that is named is declared, and every one declared is named."""
+    declared = checker.names("receivers")
+    if checker.has("receivers") and not declared:
+        checker.add("receivers", "has no receiver, so that nobody would be told: declare one, such as {type: console}")
+    lists = ["default", *(f"{route}.receivers" for route in checker.entries("routes"))]
+    named = {place: checker.get(place) for path in lists for place in checker.entries(path)}
+    for place, name in named.items():
+        if name is not None and name not in declared:
+            nearest = nearest_word(name, declared)
+            hint = f", did you mean {nearest}?" if nearest else "."
+            known = ", ".join(declared) or "nobody"
+            checker.add(place, f"no receiver {name}{hint} Declared: {known}", found=name, nearest=nearest)
+    for name in [] if checker.mistakes else declared:
+        if name not in named.values():
+            checker.add(f"receivers.{name}", "is named by no route: nothing is sent to it", severity="warning")
+    if checker.get("default") == ():
+        checker.add("default", "is empty: what no route takes is told to nobody", severity="warning")
+
+
 def check_prices(checker: Checker) -> None:
     """Check ``prices.yaml``: one price for a model, provider and day."""
-    entries = list(checker.entries("prices"))
-    keys = (
-        (e, tuple(str(checker.get(f"{e}.{k}") or "").lower() for k in ("model", "provider", "from"))) for e in entries
-    )
+    parts = ("model", "provider", "from")
+    entries = [e for e in checker.entries("prices") if not any(checker.is_bad(f"{e}.{part}") for part in parts)]
+    keys = ((e, tuple(str(checker.get(f"{e}.{part}") or "").lower() for part in parts)) for e in entries)
     _once(checker, "price", ((e, key) for e, key in keys if key[0]), cure="give one of them another from")
 
 

@@ -14,15 +14,21 @@ from detectors.events import Initiative
 from detectors.kinds import KINDS
 from detectors.verdicts import Detector
 from streams.config_files import BurstwatchYaml, InitiativesYaml, Price, PricesYaml
-from streams.config_sense import check_burstwatch, check_initiatives, check_prices
+from streams.config_sense import check_burstwatch, check_initiatives, check_prices, check_routes
 from streams.mistakes import Mistake
+from streams.notifiers.console import ConsoleSettings
+from streams.routes import Routes
 from streams.yaml_check import Checker, Registry
 
 BURSTWATCH_YAML = "burstwatch.yaml"
+ROUTES_YAML = "routes.yaml"
 INITIATIVES_YAML = "initiatives.yaml"
 PRICES_YAML = "prices.yaml"
 
 REGISTRY: Registry = {Detector: ("kind", KINDS)}
+
+TO_THE_TERMINAL = Routes(receivers={"terminal": ConsoleSettings()}, default=("terminal",))
+"""Who is told where a folder has no ``routes.yaml``."""
 
 T = TypeVar("T")
 
@@ -31,6 +37,7 @@ class Settings(BurstwatchYaml, frozen=True, kw_only=True):
     """All files of a folder together, with what is odd in them but no mistake."""
 
     folder: Path
+    routes: Routes
     initiatives: tuple[Initiative, ...] = ()
     prices: tuple[Price, ...] = ()
     warnings: tuple[Mistake, ...] = ()
@@ -75,19 +82,24 @@ def load(folder: Path, *, initiatives: Path | None = None, now: datetime | None 
     main = Checker(str(folder / BURSTWATCH_YAML), REGISTRY)
     declared = Checker(str(initiatives or folder / INITIATIVES_YAML))
     priced = Checker(str(folder / PRICES_YAML))
-    burstwatch = _read(main, BurstwatchYaml, needed=True)
-    initiatives_yaml = _read(declared, InitiativesYaml, needed=initiatives is not None)
-    prices_yaml = _read(priced, PricesYaml)
+    routed = Checker(str(folder / ROUTES_YAML))
+    burstwatch = _read(main, BurstwatchYaml)
+    routes = _read(routed, Routes, otherwise=TO_THE_TERMINAL)
+    initiatives_yaml = _read(declared, InitiativesYaml, otherwise=None if initiatives else InitiativesYaml())
+    prices_yaml = _read(priced, PricesYaml, otherwise=PricesYaml())
     check_burstwatch(main)
+    check_routes(routed)
     check_initiatives(declared, now)
     check_prices(priced)
-    mistakes = [m for checker in (main, declared, priced) for m in sorted(checker.mistakes, key=lambda m: m.line)]
+    checkers = (main, routed, declared, priced)
+    mistakes = [m for checker in checkers for m in sorted(checker.mistakes, key=lambda m: m.line)]
     if any(mistake.severity == "error" for mistake in mistakes):
         raise ConfigError(mistakes)
-    assert burstwatch and initiatives_yaml and prices_yaml  # noqa: S101, PT018 — no mistake, so all are there
+    assert burstwatch and routes and initiatives_yaml and prices_yaml  # noqa: S101, PT018 — all are there: no mistake
     return Settings(
         **{name: getattr(burstwatch, name) for name in BurstwatchYaml.__struct_fields__},
         folder=folder,
+        routes=routes,
         initiatives=initiatives_yaml.initiatives,
         prices=prices_yaml.prices,
         warnings=tuple(mistakes),
@@ -108,16 +120,14 @@ def default_folder() -> Path:
     return packaged if packaged.is_dir() else Path(__file__).parent.parent / "config"
 
 
-def _read(checker: Checker, kind: type[T], *, needed: bool = False) -> T | None:
-    """Read a file; one that is not there counts as empty, unless it is needed."""
-    path = Path(checker.file)
+def _read(checker: Checker, kind: type[T], *, otherwise: T | None = None) -> T | None:
+    """Read a file; where there is none, take what it is otherwise, and without that say so."""
     try:
-        text = path.read_bytes()
+        text = Path(checker.file).read_bytes()
     except FileNotFoundError:
-        if needed:
-            checker.add("", "no such file: create it (an empty one means all defaults), or name another with --config")
-            return None
-        text = b""
+        if otherwise is None:
+            checker.add("", "no such file: create it (an empty one means all defaults), or name another folder")
+        return otherwise
     except OSError as error:
         checker.add("", f"cannot be read: {error.strerror}")
         return None

@@ -96,10 +96,14 @@ def _bounds(info: inspect.IntType | inspect.FloatType) -> str:
     'a number above 0'
     """
     if info.ge is not None and info.le is not None:
-        return f" from {info.ge} to {info.le}"
+        return f" from {_figure(info.ge)} to {_figure(info.le)}"
     words = (("above", info.gt), ("of at least", info.ge), ("below", info.lt), ("of at most", info.le))
-    given = " and ".join(f"{word} {limit}" for word, limit in words if limit is not None)
+    given = " and ".join(f"{word} {_figure(limit)}" for word, limit in words if limit is not None)
     return f" {given}" if given else ""
+
+
+def _figure(limit: float) -> str:
+    return str(int(limit)) if limit == int(limit) else str(limit)
 
 
 def _size(least: int | None, most: int | None, unit: str) -> str:

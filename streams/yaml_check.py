@@ -19,6 +19,9 @@ Registry = Mapping[type, tuple[str, Mapping[str, type]]]
 """For a base type, the key whose value names the subtype to decode into, and the subtypes by that name."""
 
 
+_OF_VARIABLES = "_env"
+"""How settings end that hold the name of an environment variable; people paste the secret itself there."""
+
 T = TypeVar("T")
 _NOTHING = MappingNode("tag:yaml.org,2002:map", [])
 
@@ -47,6 +50,7 @@ class Checker:
         self._registry = registry or {}
         self._lines: dict[str, int] = {"": 1}
         self._values: dict[str, object] = {}
+        self._names: dict[str, list[str]] = {}
         self._sections_of: dict[str, list[str]] = {}
 
     def read(self, text: bytes, kind: type[T]) -> T | None:
@@ -98,10 +102,22 @@ class Checker:
         """Return the value at a path, also where its neighbours have mistakes; None if it is not there or is bad."""
         return self._values.get(path)
 
+    def has(self, path: str) -> bool:
+        """Whether anything, good or bad, stands at a path."""
+        return path in self._lines
+
+    def is_bad(self, path: str) -> bool:
+        """Whether something stands at a path and has a mistake in it."""
+        return self.has(path) and path not in self._values
+
+    def names(self, path: str) -> list[str]:
+        """Keys of a mapping, also those whose values have mistakes."""
+        return self._names.get(path, [])
+
     def entries(self, path: str) -> Iterator[str]:
         """Paths of the entries of a list, bad ones too."""
         n = 0
-        while (entry := f"{path}[{n}]") in self._lines:
+        while self.has(entry := f"{path}[{n}]"):
             yield entry
             n += 1
 
@@ -170,9 +186,9 @@ class Checker:
                 self._say(_below(path, key), expected, found(value), nearest_word(word, kinds))
                 return None
         names = [_word(name) for name, _ in node.value]
-        nearest = nearest_word(key, names)
-        hint = f"; is {nearest} meant?" if nearest else ""
-        self.add(path, f"missing key {key}, {expected}{hint}", expected=f"{key}: {expected}", found="no such key")
+        meant = nearest_word(key, names)
+        hint = f"; is {meant} meant?" if meant else ""
+        self.add(path, f"missing key {key}: expected {expected}{hint}", expected=expected, found=meant, nearest=key)
         return None
 
     def _fields(self, node: MappingNode, info: inspect.StructType, path: str, also: str = "") -> object:
@@ -212,14 +228,15 @@ class Checker:
                 self.add(_below(path, name), f"key given twice, first on line {first}: keep one", line=line_of(key))
                 continue
             given[name] = (key, value)
+        self._names[path] = list(given)
         return given
 
     def _unknown_key(self, node: Node, name: str, known: list[str], path: str) -> None:
         nearest = nearest_word(name, known)
         hint = f", did you mean {nearest}?" if nearest else "."
-        elsewhere = [section for section in self._sections_of.get(name, []) if section != path]
+        elsewhere = [section for section in self._sections_of.get(name, []) if section != f"in {path}"]
         if elsewhere:
-            hint = f", it belongs in {' or '.join(elsewhere)}."
+            hint = f", it belongs {' or '.join(elsewhere)}."
         self.add(
             _below(path, name),
             f"unknown key{hint} Known here: {', '.join(known)}",
@@ -263,11 +280,10 @@ class Checker:
         return made.get(type(info), frozenset)(items)
 
     def _scalar(self, node: Node, info: inspect.Type, path: str) -> object:
-        if not isinstance(node, ScalarNode):
+        if not isinstance(node, ScalarNode) or (isinstance(info, inspect.UnionType) and _has_no_scalar(info)):
             return self._unfit(node, info, path)
-        value = plain(node)
         try:
-            return msgspec.convert(value, annotation_of(info))
+            return msgspec.convert(plain(node), annotation_of(info))
         except msgspec.ValidationError:
             return self._unfit(node, info, path)
 
@@ -277,7 +293,12 @@ class Checker:
         cure = ""
         if isinstance(info, inspect.StrType) and isinstance(node, ScalarNode) and not isinstance(plain(node), str):
             cure = "" if _is_null(node) else ": put it in quotes"
-        self._say(path, describe(info), found(node), nearest_word(_word(node), options), cure)
+        if path.endswith(_OF_VARIABLES):
+            self._say(
+                path, "the name of an environment variable", "what is not shown, since it may be the secret itself"
+            )
+        else:
+            self._say(path, describe(info), found(node), nearest_word(_word(node), options), cure)
         return _BAD
 
     def _say(self, path: str, expected: str, what: str, nearest: str = "", cure: str = "") -> None:
@@ -290,7 +311,7 @@ def _sections_of(info: inspect.Type, path: str = "") -> dict[str, list[str]]:
     sections: dict[str, list[str]] = {}
     if isinstance(info, inspect.StructType):
         for field in info.fields:
-            sections.setdefault(field.encode_name, []).append(path or "the top level")
+            sections.setdefault(field.encode_name, []).append(f"in {path}" if path else "at the top level")
             for key, found_in in _sections_of(field.type, _below(path, field.encode_name)).items():
                 sections.setdefault(key, []).extend(found_in)
     return sections
@@ -298,6 +319,10 @@ def _sections_of(info: inspect.Type, path: str = "") -> dict[str, list[str]]:
 
 def _below(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
+
+
+def _has_no_scalar(info: inspect.UnionType) -> bool:
+    return all(isinstance(option, MAPPINGS + LISTS) for option in info.types)
 
 
 def _word(node: Node) -> str:

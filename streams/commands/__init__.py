@@ -1,1 +1,29 @@
-"""The command line: one file a command."""
+"""The command line: ``burstwatch``. One file a command; what is heavy is imported when a command runs."""
+
+from __future__ import annotations
+
+import typer
+
+from streams.commands.check import check
+from streams.commands.publish import publish
+from streams.commands.replay import replay
+from streams.commands.run import run
+from streams.commands.topics import topics
+from streams.commands.version import version
+
+app = typer.Typer(
+    name="burstwatch",
+    help="Pages minutes after a burst of AI spend starts, with its cause and its approver.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (replay, check, run, publish, version):
+    app.command()(command)
+app.add_typer(topics, name="topics")
+
+
+def main() -> None:
+    """Run the command line and exit: 0 done, 1 failed, 2 called wrongly."""
+    app()

@@ -1,0 +1,111 @@
+"""The command line: what goes in, what comes out, and how it ends."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from streams.commands import app
+
+ROOT = Path(__file__).resolve().parents[2]
+MODELS = {"gpt-4o-mini": 0.15e-6, "house-7b": None}
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def burstwatch(*words: str, given: bytes | None = None) -> Result:
+    return CliRunner().invoke(app, words, input=given)
+
+
+def events(minutes: int) -> Iterator[bytes]:
+    for minute in range(minutes):
+        for model in MODELS:
+            event = {
+                "id": f"{minute}-{model}", "time": f"2026-10-01T{minute // 60:02}:{minute % 60:02}:00Z", "source": "s",
+                "service": "bot", "team": "core", "model": model, "requests": 10, "input_tokens": 1000,
+            }  # fmt: skip
+            yield json.dumps(event).encode() + b"\n"
+
+
+def test_replay_reads_files_and_standard_input_alike() -> None:
+    lines = b"".join(events(90))
+    Path("usage.ndjson").write_bytes(lines)
+    Path("usage.ndjson.gz").write_bytes(gzip.compress(lines))
+    written = []
+    for source, given in (("usage.ndjson", None), ("usage.ndjson.gz", None), ("-", lines)):
+        done = burstwatch("replay", source, "--alerts", "alerts.ndjson", given=given)
+        assert done.exit_code == 0, done.output
+        assert "180 events taken" in done.stderr
+        written.append(Path("alerts.ndjson").read_bytes())
+    assert written[0] == written[1] == written[2]
+    assert any(json.loads(line)["detector"] == "unpriced_model" for line in written[0].splitlines())
+
+
+def test_replay_writes_exact_sums_by_day_and_model() -> None:
+    twice = next(events(1))
+    lines = b"".join(events(90)) + twice
+    done = burstwatch("replay", "-", "--alerts", "a.ndjson", "--spend", "spend.ndjson", "--quiet", given=lines)
+    assert (done.exit_code, done.output) == (0, "")
+    sums = {row["model"]: row for row in map(json.loads, Path("spend.ndjson").read_text().splitlines())}
+    assert {(row["day"], row["service"], row["input_tokens"]) for row in sums.values()} == {
+        ("2026-10-01", "bot", 90_000)
+    }
+    assert sums["gpt-4o-mini"]["cost_nano"] == 90_000 * 150
+    assert (sums["house-7b"]["cost_nano"], sums["house-7b"]["unpriced_requests"]) == (0, 900)
+
+
+def test_replay_writes_alerts_to_standard_output_if_asked() -> None:
+    done = burstwatch("replay", "-", "--alerts", "-", "--quiet", given=b"".join(events(10)))
+    assert done.exit_code == 0
+    assert all(json.loads(line)["alert_id"] for line in done.stdout.splitlines())
+
+
+def test_replay_says_why_events_were_rejected() -> None:
+    done = burstwatch("replay", "-", "--alerts", "a.ndjson", given=b"no json\n" + b"".join(events(1)))
+    assert done.exit_code == 0
+    assert "2 events taken" in done.stderr
+    assert "1 rejected (1 not_json)" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("replay", "gone.ndjson", "--alerts", "a.ndjson"), "No such file or directory: 'gone.ndjson'"),
+        (("replay", "-", "--alerts", "no/folder/a.ndjson"), "No such file or directory: 'no/folder/a.ndjson'"),
+        (("replay", "-", "--alerts", "a.ndjson", "--initiatives", "gone.yaml"), "gone.yaml:1: no such file"),
+        (("replay", "torn.ndjson.gz", "--alerts", "a.ndjson"), "burstwatch: "),
+        (("run", "--config", "gone"), "gone/burstwatch.yaml:1: no such file"),
+        (
+            ("publish", "gone.ndjson", "--topic", "usage", "--config", "bad"),
+            "bad/burstwatch.yaml:1: shards: unknown key",
+        ),
+    ],
+)
+def test_what_a_user_can_mend_ends_with_1_and_a_sentence(words: tuple[str, ...], sentence: str) -> None:
+    Path("torn.ndjson.gz").write_bytes(gzip.compress(b"".join(events(9)))[:40])
+    Path("bad").mkdir()
+    Path("bad/burstwatch.yaml").write_text("shards: 4")
+    done = burstwatch(*words, given=b"")
+    assert done.exit_code == 1
+    assert sentence in done.stderr
+    assert "Traceback" not in done.output
+
+
+def test_an_unknown_option_ends_with_2() -> None:
+    assert burstwatch("replay", "--alert", "x").exit_code == 2
+
+
+def test_version_names_what_decides_results() -> None:
+    done = burstwatch("version")
+    assert done.exit_code == 0
+    assert "burstwatch 0." in done.stdout
+    assert "faust-streaming 0.15.3" in done.stdout
