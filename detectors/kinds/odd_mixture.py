@@ -59,16 +59,18 @@ class OddMixture(Detector, frozen=True, kw_only=True):
         r = seen.residuals
         odd = trees_of.score(state.forest, seen.features) if state.forest else np.zeros(len(r))
         excess, hourly = seen.excess_usd, seen.excess_usd_per_hour
-        any_driver = excess.sum(axis=2)[:, :, None]
+        any_driver = excess.max(axis=2)[:, :, None]  # the drivers' parts are in the volume's: a sum would count twice
         gate = np.zeros(any_driver.shape, bool)
         gate[:, _FIVE_MINUTES] = self._loud(seen)[:, None]
         warming = np.full(len(r), state.forest is None)
         gate &= ~warming[:, None, None]
         score = np.broadcast_to(odd[:, None, None], any_driver.shape)
         verdicts = judge(
-            score, gate, warming, self.threshold, np.array([REQUESTS]), any_driver, hourly.sum(axis=2)[:, :, None]
+            score, gate, warming, self.threshold, np.array([REQUESTS]), any_driver, hourly.max(axis=2)[:, :, None]
         )
-        loudest = DRIVER_OF_CHANNEL[excess[:, _FIVE_MINUTES].argmax(axis=1)] if len(r) else verdicts.driver
+        parts = excess[:, _FIVE_MINUTES].copy()
+        parts[:, C_VOLUME] -= parts[:, :C_VOLUME].sum(axis=1)  # what no other driver explains is requests
+        loudest = DRIVER_OF_CHANNEL[parts.argmax(axis=1)]
         return self._learn(state, seen), msgspec.structs.replace(verdicts, driver=loudest.astype(np.int8))
 
     def wants(self, seen: Seen) -> NDArray[np.bool_]:
@@ -78,7 +80,7 @@ class OddMixture(Detector, frozen=True, kw_only=True):
     def _loud(self, seen: Seen) -> NDArray[np.bool_]:
         r = seen.residuals
         deviates = (r.step_z > self.least_step_z).any(axis=(1, 2)) | (r.above[:, :, C_VOLUME] > 0).any(axis=1)
-        costs = seen.excess_usd[:, _FIVE_MINUTES].sum(axis=1) > self.least_excess_usd
+        costs = seen.excess_usd[:, _FIVE_MINUTES].max(axis=1) > self.least_excess_usd
         return np.asarray(deviates & costs, np.bool_)
 
     def _learn(self, state: OddMixtureState, seen: Seen) -> OddMixtureState:
