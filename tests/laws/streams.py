@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from detectors import codec
 from detectors.budget import PageBudget
 from detectors.clock import moment_of, parse_minute
 from detectors.events import Alert
@@ -187,13 +188,24 @@ class Run:
         self._intake, output = self._stages.intake.heartbeat(self._intake, partition, minute)
         self.pass_on(output)
 
-    def restart(self) -> None:
-        """Write every state, forget everything, and read the states again, as after a crash."""
-        written = (
+    def save(self) -> tuple[bytes, list[bytes], bytes]:
+        """Write every state."""
+        return (
             self._stages.intake.encode(self._intake),
             [w.encode(s) for w, s in zip(self._stages.watches, self._watches, strict=True)],
             self._stages.incidents.encode(self._incidents),
         )
+
+    @property
+    def state_bytes(self) -> int:
+        """How large all states are when written, but for what pooled detectors remember."""
+        intake, watches, _ = self.save()
+        bare = codec.encode(msgspec.structs.replace(self._incidents, pooled=[]))
+        return len(intake) + sum(map(len, watches)) + len(bare)
+
+    def restart(self) -> None:
+        """Write every state, forget everything, and read the states again, as after a crash."""
+        written = self.save()
         self._stages = build_stages(self._plan, PriceTable(self._lookup))
         self._intake = self._stages.intake.decode(written[0])
         self._watches = [w.decode(b) for w, b in zip(self._stages.watches, written[1], strict=True)]

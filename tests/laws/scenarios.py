@@ -1,0 +1,229 @@
+"""A tiny scenario for each kind of detector: what is usual, and the tenfold jump of what the kind watches.
+
+A kind without a scenario fails its laws; adding a kind means adding one here.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors import codec
+from detectors.clock import moment_of
+from detectors.events import Driver
+from detectors.intake import RawMessage
+from detectors.kinds import KINDS
+from detectors.series import SeriesName
+from detectors.verdicts import NORMAL, Detector, Seen, Verdicts
+from detectors.watch import SeriesReport
+from tests.laws.streams import EVERY_MINUTES, START, Event, Run, deployment_messages, plan
+
+TWO_DAYS_AND_SOME = 50 * 60
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What a service does usually, and from ``START + warm_minutes`` on."""
+
+    usual: Event
+    jump: Event
+    driver: Driver
+    deployed: bool = False
+    warm_minutes: int = TWO_DAYS_AND_SOME
+    within_minutes: int = 20
+    detector: Event | None = None
+    """Settings other than the shipped ones, where a short stream needs them."""
+    warms: bool = True
+    """Whether the kind knows nothing of a series at first."""
+    news_minutes: int = 0
+    """For how long it is itself news to the kind that a series began."""
+    companions: int = 0
+    """How many other services, each a little restless, the kind learns of the usual from."""
+
+    @property
+    def onset(self) -> int:
+        """The first minute of the jump."""
+        return START + self.warm_minutes
+
+
+_TALK: Event = {
+    "model": "large", "requests": 40, "input_tokens": 36_000, "cached_input_tokens": 0, "output_tokens": 4_800,
+}  # fmt: skip
+_BUSY: Event = {**_TALK, "requests": 400, "input_tokens": 360_000, "output_tokens": 48_000}
+_NODE: Event = {"model": "node", "requests": 0, "gpu_seconds": 60.0, "cost_usd": 0.4}
+_PAID: Event = {**_TALK, "cost_usd": 0.4416}
+
+SCENARIOS: dict[str, Scenario] = {
+    "driver_step": Scenario(
+        _TALK, {"input_tokens": 360_000}, "input_per_request", deployed=True, warm_minutes=10 * 60
+    ),
+    "range_break": Scenario(_TALK, {"input_tokens": 360_000}, "input_per_request"),
+    "volume_burst": Scenario(
+        _BUSY, {"requests": 4_000, "input_tokens": 3_600_000, "output_tokens": 480_000}, "requests"
+    ),
+    "unit_price": Scenario(_PAID, {"cost_usd": 4.416}, "unit_price", warm_minutes=10 * 60),
+    "idle_gpu": Scenario(
+        _NODE, {"gpu_seconds": 600.0, "cost_usd": 4.0}, "idle_gpu",
+        warm_minutes=10 * 60, warms=False, news_minutes=90,
+    ),
+    "unpriced_model": Scenario(_TALK, {"model": "nobody-priced-this"}, "model_mix", warm_minutes=60, warms=False),
+    "odd_mixture": Scenario(
+        _BUSY, {"input_tokens": 3_600_000, "output_tokens": 480_000, "errors": 400}, "input_per_request",
+        detector={"threshold": 0.6, "least_examples": 64, "trees": 20, "reservoir": 256}, companions=8,
+    ),
+}  # fmt: skip
+
+
+class Everything(Detector, frozen=True, kw_only=True):
+    """Wants to see every row, so that a report holds every verdict; says nothing itself."""
+
+    kind: ClassVar[str] = "everything"
+    pooled: ClassVar[bool] = True
+
+    def step(self, state: None, seen: Seen) -> tuple[None, Verdicts]:
+        """All is normal."""
+        nothing = np.zeros(len(seen))
+        small = nothing.astype(np.int8)
+        return state, Verdicts(small + np.int8(NORMAL), nothing, small, small, nothing, nothing)
+
+    def wants(self, seen: Seen) -> NDArray[np.bool_]:
+        """Everything."""
+        return np.ones(len(seen), bool)
+
+
+class Trial:
+    """One kind of detector over a stream; remembers its verdict on every row of every minute."""
+
+    def __init__(self, kind: str) -> None:
+        self.scenario, self.detector = SCENARIOS[kind], build(kind)
+        self._luck = random.Random(0)
+        self._run = Run(plan(shards=1, detectors=(self.detector, Everything())))
+        self._state = self.detector.start()
+        self._offset = 0
+        self._reported = 0
+        self.spoken: list[tuple[int, list[SeriesName], Verdicts, Seen]] = []
+
+    def deploy(self, service: str, minute: int) -> None:
+        """A deployment of a service."""
+        made = {"id": "deploy", "time": moment_of(minute).isoformat(), "service": service}
+        self._run.feed(deployment_messages([made]))
+
+    def feed(self, payloads: Iterable[bytes]) -> None:
+        """Some messages."""
+        messages = [RawMessage("usage", 0, self._offset + n, payload) for n, payload in enumerate(payloads)]
+        self._offset += len(messages)
+        self._run.feed(messages)
+        self._listen()
+
+    def minute(self, minute: int, rows: Iterable[Event]) -> None:
+        """A minute with a row for each service, and for each companion."""
+        whole = [*rows, *(self._companion(n) for n in range(self.scenario.companions))]
+        at = moment_of(minute).isoformat()
+        self.feed(json.dumps({**event, "id": f"{n}/{minute}", "time": at}).encode() for n, event in enumerate(whole))
+
+    def _companion(self, number: int) -> Event:
+        usual = self.scenario.usual
+        requests = round(usual["requests"] * self._luck.uniform(0.8, 1.25))
+        changed = {"requests": requests}
+        for name in ("input_tokens", "output_tokens"):
+            changed[name] = round(usual[name] / usual["requests"] * requests * self._luck.uniform(0.9, 1.1))
+        return row(f"calm-{number}", {**usual, **changed})
+
+    def end(self, minute: int) -> Trial:
+        """Close all up to a minute."""
+        self._run.heartbeat(0, minute + 1)
+        self._listen()
+        return self
+
+    def restart(self) -> None:
+        """Write and read all states."""
+        self._run.restart()
+        if self._state is not None:
+            self._state = codec.decode(codec.encode(self._state), type(self._state))
+
+    @property
+    def state_bytes(self) -> int:
+        """How large the stages' states are when written, but for what pooled detectors remember."""
+        return self._run.state_bytes
+
+    def _listen(self) -> None:
+        for report in self._run.reports[self._reported :]:
+            if report.report is not None:
+                self.spoken.append((report.minute, report.report.names, self._hear(report.report), report.report.seen))
+        self._reported = len(self._run.reports)
+
+    def _hear(self, report: SeriesReport) -> Verdicts:
+        if not self.detector.pooled:
+            return report.verdicts[0]
+        self._state, verdicts = self.detector.step(self._state, report.seen)
+        return verdicts
+
+    @property
+    def rejected_codes(self) -> set[str]:
+        """Why messages were refused."""
+        return {reject.reason for reject in self._run.rejects}
+
+    @property
+    def seen(self) -> Seen:
+        """What the detector saw last."""
+        return next(r.report.seen for r in reversed(self._run.reports) if r.report is not None)
+
+    @property
+    def state(self) -> object:
+        """What the detector itself remembers."""
+        return self._state
+
+    def words(self, service: str = "bot") -> list[tuple[int, str, int, float]]:
+        """(minute, series, status, score) of every row of a service."""
+        return [
+            (minute, "/".join(name.values), int(verdicts.status[row]), float(verdicts.score[row]))
+            for minute, names, verdicts, _ in self.spoken
+            for row, name in enumerate(names)
+            if name.scope().get("service") == service
+        ]
+
+
+def build(kind: str) -> Detector:
+    """A detector of a kind as its scenario needs it."""
+    return msgspec.convert(SCENARIOS[kind].detector or {}, KINDS[kind])
+
+
+def row(service: str, content: Event) -> Event:
+    """A whole row of a service."""
+    return {
+        "source": "gateway", "team": "support", "service": service, "principal": f"key-of-{service}",
+        "provider": "openai", **content,
+    }  # fmt: skip
+
+
+def minutes(start: int, stop: int) -> range:
+    """The minutes that have rows."""
+    return range(start, stop, EVERY_MINUTES)
+
+
+def warmed(kind: str, services: tuple[str, ...] = ("bot",)) -> Trial:
+    """A trial up to the onset of the kind's scenario; every service does the usual."""
+    scenario, trial = SCENARIOS[kind], Trial(kind)
+    for minute in minutes(START, scenario.onset):
+        trial.minute(minute, [row(service, scenario.usual) for service in services])
+    if scenario.deployed:
+        for service in services:
+            trial.deploy(service, scenario.onset - 2)
+    return trial
+
+
+def jumped(trial: Trial, kind: str, services: tuple[str, ...] = ("bot",), lasting_minutes: int = 0) -> Trial:
+    """The same trial after the jump of the first service."""
+    scenario = SCENARIOS[kind]
+    stop = scenario.onset + (lasting_minutes or scenario.within_minutes)
+    for minute in minutes(scenario.onset, stop):
+        changes: list[Event] = [scenario.jump] + [{}] * (len(services) - 1)
+        trial.minute(minute, [row(s, {**scenario.usual, **c}) for s, c in zip(services, changes, strict=True)])
+    return trial.end(stop)
