@@ -12,8 +12,8 @@ import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Annotated, Any, Protocol
+from functools import partial
+from typing import Annotated, Any, Protocol, TypeVar
 
 import msgspec
 import structlog
@@ -22,6 +22,7 @@ from msgspec import Meta
 from streams.inbox import DurableInbox
 from streams.metrics import Metrics
 from streams.processor import Configuration, Processor
+from streams.routes import Routes
 from streams.sources.http import HttpSource
 from streams.store import Store
 from streams.web import Readiness, WebServer
@@ -32,18 +33,18 @@ _GAUGES_SECONDS = 1.0
 
 _log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
+
 
 class EmbeddedSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How the embedded service runs."""
 
-    state_path: Path
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65_535)] = 8080
     idle_seconds: Annotated[float, Meta(gt=0)] = 60.0
     checkpoint_seconds: Annotated[float, Meta(gt=0)] = 1.0
     max_request_bytes: Annotated[int, Meta(ge=1024)] = 4_000_000
     inbox_max_bytes: Annotated[int, Meta(ge=1024)] = 1_000_000_000
-    rejected_kept: Annotated[int, Meta(ge=0)] = 10_000
 
 
 class OpenDoorError(Exception):
@@ -53,14 +54,23 @@ class OpenDoorError(Exception):
 class Delivery(Protocol):
     """What takes alerts from the outbox to people."""
 
+    trouble: str | None
+    """Why nothing can be delivered to anybody, or None."""
+
     async def run(self) -> None:
         """Deliver until told to stop; then finish what is in flight."""
 
-    def wake(self) -> None:
-        """Look into the outbox now."""
-
     def stop(self) -> None:
         """Let :meth:`run` return soon."""
+
+    def check(self, routes: Routes) -> None:
+        """Raise if routes cannot be used."""
+
+    def adopt(self, routes: Routes) -> None:
+        """Go on with other routes."""
+
+    def show_gauges(self) -> None:
+        """Tell the metrics what waits."""
 
 
 class EmbeddedService:
@@ -110,7 +120,11 @@ class EmbeddedService:
         metrics.config_reloaded(successful=True, at_seconds=time.time())
         self._events_came = asyncio.Event()
         self._inbox = DurableInbox(
-            store, self._processor.inspect, settings.inbox_max_bytes, self._events_came.set, self._tell_of_inbox
+            store,
+            self._processor.inspect,
+            settings.inbox_max_bytes,
+            self._events_came.set,
+            partial(self._tell_of, "inbox"),
         )
         source = HttpSource(self._inbox, token, settings.max_request_bytes)
         self._web = WebServer(metrics.expose, self._readiness, source.routes(), settings.max_request_bytes)
@@ -175,11 +189,8 @@ class EmbeddedService:
         """Turn after turn; after the last one a checkpoint."""
         while not self._is_stopping.is_set():
             self._events_came.clear()
-            saved = self._processor.alerts_saved
             worked = await self._in_thread(self._processor.turn)
-            self._tell_of_stages()
-            if self._processor.alerts_saved > saved:
-                self._delivery.wake()
+            self._tell_of("stages", self._processor.trouble)
             if self._reload_is_wanted:
                 self._reload_is_wanted = False
                 await self._reload()
@@ -197,7 +208,7 @@ class EmbeddedService:
         except TimeoutError:
             return
 
-    async def _in_thread(self, work: Callable[[], bool]) -> bool:
+    async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._one_thread, work)
 
     def _want_reload(self) -> None:
@@ -207,7 +218,10 @@ class EmbeddedService:
     async def _reload(self) -> None:
         """Take a new configuration into use, or keep the last good one and say so."""
         try:
-            await self._in_thread(self._adopt)
+            configuration = await self._in_thread(self._load)
+            self._delivery.check(configuration.routes)
+            await self._in_thread(partial(self._processor.adopt, configuration))
+            self._delivery.adopt(configuration.routes)
         except Exception as error:  # whatever is bad in it, a bad configuration does not stop the service
             _log.error("config_reload_failed", error=str(error), kept="the last good configuration")
             self._metrics.config_reloaded(successful=False, at_seconds=time.time())
@@ -215,21 +229,11 @@ class EmbeddedService:
         _log.info("config_reloaded")
         self._metrics.config_reloaded(successful=True, at_seconds=time.time())
 
-    def _adopt(self) -> bool:
-        self._processor.adopt(self._load())
-        return True
-
-    def _tell_of_stages(self) -> None:
-        if self._processor.trouble is None:
-            self._readiness.mend("stages")
-        else:
-            self._readiness.fail("stages", self._processor.trouble)
-
-    def _tell_of_inbox(self, trouble: str | None) -> None:
+    def _tell_of(self, part: str, trouble: str | None) -> None:
         if trouble is None:
-            self._readiness.mend("inbox")
+            self._readiness.mend(part)
         else:
-            self._readiness.fail("inbox", trouble)
+            self._readiness.fail(part, trouble)
 
     async def _show_gauges(self) -> None:
         while True:
@@ -237,6 +241,8 @@ class EmbeddedService:
             if high is not None:
                 self._metrics.watermark_lag(time.time() - high * 60)
             self._metrics.inbox(self._store.waiting.events)
+            self._delivery.show_gauges()
+            self._tell_of("delivery", self._delivery.trouble)
             await asyncio.sleep(_GAUGES_SECONDS)
 
 

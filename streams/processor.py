@@ -18,6 +18,7 @@ from detectors.intake import IntakeOutput, RawMessage, Reject
 from streams.app import Stages
 from streams.metrics import Metrics
 from streams.pipeline import Passed, Pipeline
+from streams.routes import Routes
 from streams.store import Checkpoint, InboxRow, Progress, Store, Totals
 from streams.tally import Tally
 
@@ -36,13 +37,14 @@ class Configuration(msgspec.Struct, frozen=True):
     """What a reading of the configuration gives to detection.
 
     ``build_stages`` makes fresh stages each time; ``detectors`` are the titles of those whose verdicts minute
-    reports bring, in their order.
+    reports bring, in their order; ``routes`` say who hears of alerts.
     """
 
     build_stages: Callable[[], Stages]
     detectors: tuple[str, ...]
     pages_per_week: float
     accept_late_minutes: int
+    routes: Routes
 
 
 class PoisonError(Exception):
@@ -90,7 +92,6 @@ class Processor:
         self._poison_in_a_row = 0
         self.trouble: str | None = None
         """Why no checkpoint can be made, or None where one can."""
-        self.alerts_saved = 0
         self._take_up()
         self._show()
 
@@ -210,7 +211,6 @@ class Processor:
         self._checkpoint_cost_seconds = self._last_checkpoint - began
         self._metrics.checkpoint(self._checkpoint_cost_seconds)
         self._tally.tell(self._metrics, now)
-        self.alerts_saved += len(self._tally.alerts)
         self._begin_tally()
         self._show()
         return True

@@ -39,27 +39,30 @@ class Service:
             self.port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.configure()
-        self.process: subprocess.Popen[str] | None = None
+        self.process: subprocess.Popen[bytes] | None = None
 
-    def configure(self, more: str = "") -> None:
-        text = f"http: {{port: {self.port}}}\nstate: {{path: {self.state}}}\n{more}"
-        (self.config / "burstwatch.yaml").write_text(text)
+    def configure(self, more: str = "", http: str = "") -> None:
+        state = f"{{path: {self.state}, checkpoint_seconds: 0.2}}"
+        (self.config / "burstwatch.yaml").write_text(f"http: {{port: {self.port}{http}}}\nstate: {state}\n{more}")
 
     def start(self, **environment: str) -> None:
         self.launch(**environment)
         wait_until(self._is_ready, "the service to be ready")
 
     def launch(self, **environment: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.embedded.service", str(self.config)],
-            cwd=ROOT, env={**os.environ, "BURSTWATCH_TOKEN": TOKEN, **environment},
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "streams", "run", "--config", str(self.config)],
+                cwd=ROOT, env={**os.environ, "BURSTWATCH_TOKEN": TOKEN, **environment}, stdout=log, stderr=log,
+            )  # fmt: skip
+
+    def printed(self) -> str:
+        return (self.folder / "log").read_text()
 
     def _is_ready(self) -> bool:
         assert self.process is not None
         if self.process.poll() is not None:
-            raise AssertionError(f"the service ended: {self.process.communicate()[0]}")
+            raise AssertionError(f"the service ended: {self.printed()}")
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
                 connection.sendall(b"GET /readyz HTTP/1.0\r\n\r\n")
@@ -67,12 +70,18 @@ class Service:
         except OSError:
             return False
 
-    def end(self, how: signal.Signals) -> tuple[int, str]:
-        """Send a signal, wait; return the exit code and what was printed."""
+    def send(self, what: signal.Signals) -> None:
         assert self.process is not None
-        self.process.send_signal(how)
-        printed, _ = self.process.communicate(timeout=30)
-        return self.process.returncode, printed
+        self.process.send_signal(what)
+
+    def end(self, how: signal.Signals) -> int:
+        """Send a signal and wait; return the exit code."""
+        self.send(how)
+        return self.wait()
+
+    def wait(self) -> int:
+        assert self.process is not None
+        return self.process.wait(timeout=30)
 
     def query(self, asked: str) -> list[tuple[object, ...]]:
         with sqlite3.connect(f"file:{self.state}?mode=ro", uri=True) as connection:
@@ -83,7 +92,7 @@ class Service:
         return msgspec.json.decode(found[0][0], type=Totals) if found else Totals()  # type: ignore[arg-type]
 
     def alerts(self) -> list[bytes]:
-        return [bytes(row[0]) for row in self.query("SELECT alert FROM outbox ORDER BY rowid")]  # type: ignore[call-overload]
+        return [bytes(row[0]) for row in self.query("SELECT alert FROM deliveries ORDER BY number")]  # type: ignore[call-overload]
 
     def has_counted_everything(self) -> bool:
         return self.query("SELECT count(*) FROM inbox") == [(0,)]

@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 
 from tests.embedded.running import Service, wait_until
+from tests.unit.promtool import promtool
 
 Client = aiohttp.ClientSession
 
@@ -62,15 +63,11 @@ async def test_who_shows_no_token_puts_nothing_in(service: Service) -> None:
 
 @pytest.mark.parametrize(("host", "token"), [("0.0.0.0", None), ("127.0.0.1", ""), ("no-address", None)])
 def test_a_door_open_to_everybody_is_not_opened(service: Service, host: str, token: str | None) -> None:
-    service.configure()
-    text = (service.config / "burstwatch.yaml").read_text().replace("{port", f"{{host: {host}, port")
     variable = "BURSTWATCH_TOKEN" if token is not None else "A_VARIABLE_THAT_IS_NOT_SET"
-    (service.config / "burstwatch.yaml").write_text(text.replace("{host", f"{{token_env: {variable}, host"))
+    service.configure(http=f", host: {host}, token_env: {variable}")
     service.launch(BURSTWATCH_TOKEN=token or "")
-    assert service.process is not None
-    printed, _ = service.process.communicate(timeout=30)
-    assert service.process.returncode != 0
-    assert "could send events: set the token" in printed
+    assert service.wait() == 1
+    assert "could send events: set the token" in service.printed()
 
 
 async def test_metrics_of_a_running_service_pass_promtool(service: Service, client: Client) -> None:
@@ -78,8 +75,7 @@ async def test_metrics_of_a_running_service_pass_promtool(service: Service, clie
     await client.post(f"{service.url}/v1/usage", json=[event(1), {"id": 2}])
     wait_until(service.has_counted_everything, "the checkpoint")
     body = await (await client.get(f"{service.url}/metrics")).read()
-    told = subprocess.run(["promtool", "check", "metrics"], input=body, capture_output=True, check=False)
-    assert (told.returncode, told.stdout + told.stderr) == (0, b"")
+    assert promtool("check", "metrics", given=body) == ""
     figures = await scrape(service, client)
     assert figures['burstwatch_events_taken_total{kind="usage"}'] == 1
     assert 0 <= figures["burstwatch_watermark_lag_seconds"] < 120
@@ -109,8 +105,8 @@ async def test_a_backfill_that_pauses_is_not_cut_off_by_the_clock(service: Servi
 async def test_a_clean_stop_finishes_and_the_next_start_goes_on(service: Service, client: Client) -> None:
     service.start()
     await client.post(f"{service.url}/v1/usage", json=[event(n) for n in range(500)])
-    code, printed = service.end(signal.SIGTERM)
-    assert (code, "stopped" in printed) == (0, True)
+    assert service.end(signal.SIGTERM) == 0
+    assert "stopped" in service.printed()
     service.start()
     wait_until(service.has_counted_everything, "the checkpoint")
     assert service.totals().taken == 500
@@ -123,8 +119,7 @@ async def test_a_bad_reload_keeps_the_last_good_configuration_and_says_so(servic
 
     async def reloaded(text: str, expected: float) -> dict[str, float]:
         (service.config / "burstwatch.yaml").write_text(text)
-        assert service.process is not None
-        service.process.send_signal(signal.SIGHUP)
+        service.send(signal.SIGHUP)
         deadline = time.monotonic() + 20
         while (figures := await scrape(service, client))[name] != expected:
             assert time.monotonic() < deadline
@@ -143,10 +138,8 @@ def test_a_second_service_on_the_same_state_is_refused(service: Service) -> None
     service.start()
     first = service.process
     service.launch()
-    assert service.process is not None
-    printed, _ = service.process.communicate(timeout=30)
-    service.process = first
-    assert "another burstwatch uses the state file" in printed
+    code, service.process = service.wait(), first
+    assert (code, "another burstwatch uses the state file" in service.printed()) == (1, True)
 
 
 def test_a_state_of_another_number_of_shards_is_refused(service: Service) -> None:
@@ -154,10 +147,8 @@ def test_a_state_of_another_number_of_shards_is_refused(service: Service) -> Non
     service.end(signal.SIGTERM)
     service.configure("intake: {shards: 9}\n")
     service.launch()
-    assert service.process is not None
-    printed, _ = service.process.communicate(timeout=30)
-    assert service.process.returncode != 0
-    assert "the state has 4 shards, the configuration 9" in printed
+    assert service.wait() == 1
+    assert "the state has 4 shards, the configuration 9" in service.printed()
 
 
 async def test_a_full_disk_is_told_and_got_over(service: Service, client: Client) -> None:

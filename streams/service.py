@@ -1,0 +1,167 @@
+"""The embedded service put together: a folder of configuration and the environment in, parts that run out."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import structlog
+
+from detectors.events import Alert
+from streams.app import build_stages, plan_of
+from streams.catalogue import build_prices
+from streams.embedded import EmbeddedService, EmbeddedSettings, OpenDoorError
+from streams.metrics import Metrics
+from streams.notifiers import open_receivers
+from streams.notifiers.notifier import ReceiverError
+from streams.outbox import SqliteOutbox
+from streams.pipeline import StateMismatchError
+from streams.postman import Postman
+from streams.processor import Configuration
+from streams.routes import Routes
+from streams.settings import ConfigError, Settings, load
+from streams.store import StateError, Store
+
+SERVICE_ERRORS = (ConfigError, ReceiverError, StateError, StateMismatchError, OpenDoorError, OSError)
+"""What keeps the service from starting, each with a sentence that says what to do."""
+
+_TROUBLE_PAUSE_SECONDS = 2.0
+
+_log = structlog.get_logger(__name__)
+
+
+class OutboxDelivery:
+    """Delivers what the embedded outbox holds; routes and receivers may change while it runs.
+
+    Parameters
+    ----------
+    path
+        Of the state file.
+    routes
+        Who hears of what.
+    environ
+        Holds the receivers' secrets.
+    metrics
+        Told of every outcome.
+
+    Raises
+    ------
+    ReceiverError
+        If a receiver's secret is missing.
+    """
+
+    def __init__(self, path: Path, routes: Routes, environ: Mapping[str, str], metrics: Metrics) -> None:
+        self._environ = environ
+        self._metrics = metrics
+        self._postman: Postman | None = None
+        self._stopping = asyncio.Event()
+        self.outbox = SqliteOutbox(path, self._receivers_of, time.time)
+        self.trouble: str | None = None
+        self._routes = routes
+        self._receivers = open_receivers(routes.receivers, environ)
+
+    def _receivers_of(self, alert: Alert, told: Sequence[str]) -> Sequence[str]:
+        return self._routes.receivers_of(alert, told)
+
+    def check(self, routes: Routes) -> None:
+        """Raise a :class:`ReceiverError` if routes cannot be used."""
+        open_receivers(routes.receivers, self._environ)
+
+    def adopt(self, routes: Routes) -> None:
+        """Go on with other routes; what is in flight is finished first."""
+        self._receivers = open_receivers(routes.receivers, self._environ)
+        self._routes = routes
+        if self._postman is not None:
+            self._postman.stop()
+
+    async def run(self) -> None:
+        """Deliver until told to stop; a disk that takes nothing is waited for."""
+        while not self._stopping.is_set():
+            self._postman = Postman(self._receivers, self.outbox, self._routes.retries, self._metrics.delivery)
+            try:
+                await self._postman.run()
+            except sqlite3.Error as error:
+                self.trouble = f"the outbox cannot be used: {error}"
+                _log.error("outbox_failed", error=str(error))
+                await self._pause()
+        self.outbox.close()
+
+    async def _pause(self) -> None:
+        try:
+            await asyncio.wait_for(self._stopping.wait(), _TROUBLE_PAUSE_SECONDS)
+        except TimeoutError:
+            self.trouble = None
+
+    def stop(self) -> None:
+        """Let :meth:`run` finish what is in flight and return."""
+        self._stopping.set()
+        if self._postman is not None:
+            self._postman.stop()
+
+    def show_gauges(self) -> None:
+        """Tell the metrics what waits."""
+        waiting = self.outbox.waiting()
+        self._metrics.outbox(waiting.count, waiting.oldest_age_seconds)
+
+
+def configuration_of(settings: Settings) -> Configuration:
+    """Return what the running service takes from settings."""
+    plan, prices = plan_of(settings), build_prices(settings.prices)
+    return Configuration(
+        lambda: build_stages(plan, prices),
+        tuple(detector.title for detector in plan.detectors if not detector.pooled),
+        plan.page_budget.pages_per_week,
+        plan.intake.accept_late_minutes,
+        settings.routes,
+    )
+
+
+async def serve(folder: Path, environ: Mapping[str, str]) -> None:
+    """Run the embedded service until SIGTERM.
+
+    Parameters
+    ----------
+    folder
+        Of the configuration; read again on SIGHUP.
+    environ
+        Holds the token that senders must show, and the secrets of receivers.
+
+    Raises
+    ------
+    Exception
+        One of :data:`SERVICE_ERRORS` if it cannot start; anything else is a fault, and a restart goes on from the
+        last checkpoint.
+    """
+    settings = load(folder)
+    state, http = settings.state, settings.http
+    path = Path(state.path)
+    metrics = Metrics(_version(), "embedded", settings.metrics.top_services)
+    delivery = OutboxDelivery(path, settings.routes, environ, metrics)
+    store = Store(path, delivery.outbox.prepare, delivery.outbox.insert, state.rejected_kept)
+    embedded = EmbeddedSettings(
+        host=http.host,
+        port=http.port,
+        idle_seconds=settings.idle_seconds,
+        checkpoint_seconds=state.checkpoint_seconds,
+        max_request_bytes=http.max_request_bytes,
+        inbox_max_bytes=state.inbox_max_bytes,
+    )
+    try:
+        service = EmbeddedService(
+            embedded, store, lambda: configuration_of(load(folder)), delivery, metrics, environ.get(http.token_env)
+        )
+    except BaseException:
+        store.close()
+        raise
+    await service.run()
+
+
+def _version() -> str:
+    try:
+        return version("burstwatch")
+    except PackageNotFoundError:  # run from a checkout that nobody installed
+        return "unknown"
