@@ -223,7 +223,9 @@ class Lease:
                 await self._transact([(EMITTED, b"%d" % emitted)], outputs, None)
                 self._emitted = emitted
 
-    async def checkpoint(self, encode: Callable[[], Mapping[str, bytes]]) -> None:
+    async def checkpoint(
+        self, encode: Callable[[], Mapping[str, bytes]], notes: Callable[[], Sequence[bytes]] = tuple
+    ) -> None:
         """Save the state as of the last input applied, with all outputs up to it.
 
         Parameters
@@ -231,6 +233,8 @@ class Lease:
         encode
             Gives the whole state as named pages; parts that did not change since the last checkpoint are not
             written again. Inputs may be applied while the checkpoint is written, but not while this is called.
+        notes
+            Gives further messages to the output topic, which follow from no input: sent with this state or not at all.
         """
         async with self._writing:
             parts = dict(_parts(encode()))
@@ -238,6 +242,7 @@ class Lease:
             schema, sequence = self.lane.schema, dict(self._next_sequence)
             root = Root(FORMAT, schema, self._next_offset, sequence, self._outputs, checksums)
             outputs, self._waiting = self._waiting, []
+            remarks = notes()
             emitted = max(self._emitted, root.outputs)
             changes: list[tuple[bytes, bytes | None]] = [
                 (key.encode(), parts.get(key))
@@ -245,7 +250,7 @@ class Lease:
                 if checksums.get(key) != self._parts.get(key)
             ]
             changes += [(EMITTED, b"%d" % emitted), (ROOT, msgspec.json.encode(root))]
-            await self._transact(changes, outputs, root.next_offset)
+            await self._transact(changes, outputs, root.next_offset, remarks)
             self._parts, self._emitted, self._saved_offset = checksums, emitted, root.next_offset
 
     async def release(self) -> None:
@@ -287,8 +292,9 @@ class Lease:
         changes: Sequence[tuple[bytes, bytes | None]],
         outputs: Sequence[tuple[int, bytes]],
         next_offset: int | None,
+        notes: Sequence[bytes] = (),
     ) -> None:
-        """Write changes of state, outputs and the group's offset: all or none."""
+        """Write changes of state, outputs, notes and the group's offset: all or none."""
         lane, producer = self.lane, self._producer
         if producer is None:
             raise LeaseLostError(f"{lane.name}: the lease is not held")
@@ -300,6 +306,7 @@ class Lease:
                     await producer.send(lane.output_topic, value, partition=0, headers=self._headers(sequence))
                     for sequence, value in outputs
                 ]
+                sent += [await producer.send(lane.output_topic, note, partition=0) for note in notes]
                 sent += [
                     await producer.send(lane.state_topic, value, key=key, partition=lane.partition)
                     for key, value in changes

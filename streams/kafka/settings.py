@@ -47,7 +47,6 @@ class KafkaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     security: SecuritySettings = SecuritySettings()
     output_seconds: Seconds = 0.3
     checkpoint_seconds: Seconds = 10.0
-    idle_seconds: Seconds = 60.0
     session_timeout_seconds: Annotated[float, Meta(ge=1, le=1800)] = 10.0
     request_timeout_seconds: Annotated[float, Meta(ge=1, le=600)] = 40.0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 import msgspec
 from kafka import KafkaAdminClient
@@ -12,17 +13,17 @@ from kafka.errors import TopicAlreadyExistsError
 from streams.kafka.client import LARGEST_MESSAGE_BYTES, open_admin
 from streams.kafka.settings import KafkaSettings
 
-USAGE = "usage"
-DEPLOYMENTS = "deployments"
-FEEDBACK = "feedback"
-FRAMES = "frames"
-CANDIDATES = "candidates"
-ALERTS = "alerts"
-REJECTED = "rejected"
-DEAD_LETTERS = "dead_letters"
-STATE_WATCH = "state-watch"
-STATE_INCIDENTS = "state-incidents"
-STATE_DELIVER = "state-deliver"
+USAGE: Final = "usage"
+DEPLOYMENTS: Final = "deployments"
+FEEDBACK: Final = "feedback"
+FRAMES: Final = "frames"
+CANDIDATES: Final = "candidates"
+ALERTS: Final = "alerts"
+REJECTED: Final = "rejected"
+DEAD_LETTERS: Final = "dead_letters"
+STATE_WATCH: Final = "state-watch"
+STATE_INCIDENTS: Final = "state-incidents"
+STATE_DELIVER: Final = "state-deliver"
 
 _HOUR_MS = 3_600_000
 _STATE_SEGMENT_BYTES = 64 * 1024 * 1024

@@ -1,0 +1,336 @@
+"""Agents: pure stages behind leases, fed by Faust.
+
+An agent holds some partitions of one topic. For each it has a :class:`Holding`: a lease, the stage's state, and
+two cadences by which outputs are sent and the state is saved. Rebalances, in the order in which Faust tells:
+
+1. *revoked*, before the group forms anew: everything held is saved and rests. So nobody who takes over has to
+   compute anything again, and nobody who loses a partition has anything left to write.
+2. *assigned*: what went elsewhere is released; what was kept proves its lease by a checkpoint before it goes on;
+   what is new is acquired.
+
+Anything that fails ends the process (``give_up``), and a restart goes on from what was saved.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Mapping, Sequence
+from typing import Any, Generic, NoReturn, Protocol, TypeVar
+
+import msgspec
+import structlog
+
+from streams.kafka.lease import SENDER_HEADER, SEQUENCE_HEADER, THE_LOG, Lease, Place, StateError
+from streams.kafka.settings import KafkaSettings
+
+_log = structlog.get_logger(__name__)
+
+GiveUp = Callable[[BaseException], NoReturn]
+"""Ends the process at once."""
+
+
+class Message(Protocol):
+    """What agents need of a message as Faust gives it."""
+
+    partition: int
+    offset: int
+    value: bytes
+    headers: Any
+    generation_id: int
+
+
+class Work(Protocol):
+    """What an agent does with one partition's inputs: a state that changes by input and can be saved."""
+
+    def load(self, pages: Mapping[str, bytes]) -> None:
+        """Begin with a saved state, or anew where there are no pages."""
+
+    def take(self, data: bytes) -> list[bytes]:
+        """Apply an input; return outputs."""
+
+    def pages(self) -> Mapping[str, bytes]:
+        """Return the state."""
+
+    def notes(self) -> Sequence[bytes]:
+        """Return messages that go out with the state just returned and follow from no input; each once."""
+
+
+class Beside(Protocol):
+    """What runs beside a partition that is held, and not while it rests."""
+
+    async def run(self) -> None:
+        """Run until told to stop."""
+
+    def stop(self) -> None:
+        """Let :meth:`run` finish what is in flight and return."""
+
+
+S = TypeVar("S")
+GivenT = TypeVar("GivenT", contravariant=True)  # noqa: PLC0105 — reads as what it is
+MadeT = TypeVar("MadeT")
+
+
+class Stage(Protocol[S, GivenT, MadeT]):
+    """A pure stage."""
+
+    def start(self) -> S:
+        """Return the state before any input."""
+        ...
+
+    def step(self, state: S, given: GivenT, /) -> tuple[S, list[MadeT]]:
+        """Apply an input."""
+        ...
+
+    def encode(self, state: S, /) -> bytes:
+        """Return the state as bytes."""
+        ...
+
+    def decode(self, data: bytes, /) -> S:
+        """Return the state of bytes."""
+        ...
+
+
+class StageWork(Generic[S, GivenT, MadeT]):
+    """A pure stage as :class:`Work`; its state is one page.
+
+    Parameters
+    ----------
+    stage
+        The stage.
+    read
+        Bytes of a message to an input.
+    write
+        An output to bytes of a message.
+    observe
+        Told of each input and its outputs, replays included.
+    """
+
+    def __init__(
+        self,
+        stage: Stage[S, GivenT, MadeT],
+        read: Callable[[bytes], GivenT],
+        write: Callable[[MadeT], bytes],
+        observe: Callable[[GivenT, list[MadeT]], None] = lambda given, made: None,
+    ) -> None:
+        self._stage = stage
+        self._read = read
+        self._write = write
+        self._observe = observe
+        self._state = stage.start()
+
+    def load(self, pages: Mapping[str, bytes]) -> None:
+        """Begin with a saved state, or anew."""
+        if not pages:
+            self._state = self._stage.start()
+            return
+        try:
+            self._state = self._stage.decode(pages["state"])
+        except (msgspec.DecodeError, ValueError, TypeError) as error:
+            raise StateError(
+                f"the saved state was written with other settings or by another version ({error}): set them back, or "
+                "delete the state topics to compute it again"
+            ) from error
+
+    def take(self, data: bytes) -> list[bytes]:
+        """Apply an input; return outputs."""
+        given = self._read(data)
+        self._state, made = self._stage.step(self._state, given)
+        self._observe(given, made)
+        return [self._write(output) for output in made]
+
+    def pages(self) -> dict[str, bytes]:
+        """Return the state."""
+        return {"state": self._stage.encode(self._state)}
+
+    def notes(self) -> Sequence[bytes]:
+        """Return nothing: all that goes out follows from input."""
+        return ()
+
+
+class Holding:
+    """One partition that this process owns.
+
+    Parameters
+    ----------
+    lease
+        Of the partition.
+    work
+        What is done with its inputs.
+    settings
+        The cadences.
+    give_up
+        Ends the process.
+    beside
+        Makes what runs while the partition is held.
+    """
+
+    def __init__(
+        self,
+        lease: Lease,
+        work: Work,
+        settings: KafkaSettings,
+        give_up: GiveUp,
+        beside: Callable[[], Beside] | None = None,
+    ) -> None:
+        self.lease = lease
+        self.work = work
+        self._settings = settings
+        self._give_up = give_up
+        self._beside = beside
+        self._companion: tuple[Beside, asyncio.Task[None]] | None = None
+        self._resting = False
+        self._ready = asyncio.Event()
+        self._saved_at = time.monotonic()
+        self._rhythm: asyncio.Task[None] | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the lease is held and the state is there."""
+        return self._ready.is_set()
+
+    def open(self) -> None:
+        """Acquire the lease, in the background; inputs wait for it."""
+        self._rhythm = asyncio.create_task(self._guarded(self._run()), name=f"hold {self.lease.lane.name}")
+
+    async def take(self, message: Message) -> None:
+        """Apply an input."""
+        await self._ready.wait()
+        if not self._resting:
+            self.lease.apply(place_of(message), lambda: self.work.take(message.value))
+
+    async def save(self) -> None:
+        """Save the state, and prove the lease by it."""
+        await self.lease.checkpoint(self.work.pages, self.work.notes)
+        self._saved_at = time.monotonic()
+
+    async def rest(self) -> None:
+        """Take nothing more until :meth:`go_on`, and save what there is."""
+        self._resting = True
+        await self._stop_beside()
+        if self._ready.is_set():
+            await self.save()
+
+    async def go_on(self) -> None:
+        """Prove that the lease is still held, then take inputs again."""
+        if self._ready.is_set():
+            await self.save()
+            self._start_beside()
+        self._resting = False
+
+    async def close(self) -> None:
+        """Let the partition go."""
+        self._resting = True
+        if self._rhythm is not None:
+            self._rhythm.cancel()
+            await asyncio.wait([self._rhythm])
+        await self.lease.release()
+
+    async def _run(self) -> None:
+        self.work.load(await self.lease.acquire())
+        self._saved_at = time.monotonic()
+        self._ready.set()
+        if not self._resting:
+            self._start_beside()
+        _log.info("partition_held", partition=self.lease.lane.name)
+        while True:
+            await asyncio.sleep(self._settings.output_seconds)
+            if self._resting:
+                continue
+            if self.lease.is_behind and time.monotonic() - self._saved_at >= self._settings.checkpoint_seconds:
+                await asyncio.shield(self._guarded(self.save()))
+            else:
+                await asyncio.shield(self._guarded(self.lease.emit()))
+
+    def _start_beside(self) -> None:
+        if self._beside is not None and self._companion is None:
+            companion = self._beside()
+            self._companion = (companion, asyncio.create_task(self._guarded(companion.run())))
+
+    async def _stop_beside(self) -> None:
+        companion, self._companion = self._companion, None
+        if companion is not None:
+            companion[0].stop()
+            await companion[1]
+
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            self._give_up(error)
+
+
+def place_of(message: Message) -> Place:
+    """Where a message stands: as its sender numbered it, else by its offset."""
+    headers = dict(message.headers or ())
+    if SENDER_HEADER not in headers:
+        return Place(THE_LOG, message.offset, message.offset)
+    return Place(headers[SENDER_HEADER].decode(), int(headers[SEQUENCE_HEADER]), message.offset)
+
+
+class Agent:
+    """The partitions of one topic that this process owns.
+
+    Parameters
+    ----------
+    topic
+        The input, by its full name.
+    open_holding
+        From a partition's number to its holding.
+    give_up
+        Ends the process.
+    """
+
+    def __init__(self, topic: str, open_holding: Callable[[int], Holding], give_up: GiveUp) -> None:
+        self.topic = topic
+        self.held: dict[int, Holding] = {}
+        self._open_holding = open_holding
+        self._give_up = give_up
+
+    async def run(self, events: AsyncIterable[Any], generation: Callable[[], int]) -> None:
+        """Take events as Faust gives them: the body of a Faust agent.
+
+        Parameters
+        ----------
+        events
+            Of a stream that does not acknowledge.
+        generation
+            The group's present generation; messages of an older one come again.
+        """
+        try:
+            async for event in events:
+                message: Message = event.message
+                holding = self.held.get(message.partition)
+                if holding is not None and message.generation_id == generation():
+                    await holding.take(message)
+                    await asyncio.sleep(0)  # let outputs and heartbeats have their turn
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            self._give_up(error)
+
+    async def revoke(self) -> None:
+        """Save all that is held."""
+        try:
+            await asyncio.gather(*(holding.rest() for holding in self.held.values()))
+        except Exception as error:
+            self._give_up(error)
+
+    async def assign(self, partitions: Iterable[int]) -> None:
+        """Let go what is not ours any more, keep what is, acquire what is new."""
+        now = set(partitions)
+        try:
+            await asyncio.gather(*(self.held.pop(number).close() for number in self.held.keys() - now))
+            await asyncio.gather(*(holding.go_on() for holding in self.held.values()))
+        except Exception as error:
+            self._give_up(error)
+        for number in sorted(now - self.held.keys()):
+            self.held[number] = self._open_holding(number)
+            self.held[number].open()
+
+    async def close(self) -> None:
+        """Save everything and let it go."""
+        await self.revoke()
+        await self.assign(())

@@ -1,0 +1,187 @@
+"""Delivery on Kafka: the alerts that wait, as state behind a lease.
+
+Taking an alert from the topic puts it on the list of each of its receivers. From there it goes by two
+transactions: *intended* before the POST, and settled after it. What a new owner finds intended may have been
+sent, and is sent again, marked as a possible duplicate. What a receiver refused for good goes to the dead letters
+in the transaction that settles it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Literal
+
+import msgspec
+
+from detectors.events import Alert
+from streams.notifiers.notifier import Memo
+from streams.outbox import Outcome, Pending, Waiting
+
+_ENTRY, _INCIDENT, _COUNT = "entry/", "incident/", "count"
+
+
+class Entry(msgspec.Struct):
+    """An alert on its way to a receiver; ``not_before`` and ``came`` in Unix seconds."""
+
+    number: int
+    receiver: str
+    alert: msgspec.Raw
+    alert_id: str
+    came: float
+    status: Literal["waiting", "intended"] = "waiting"
+    not_before: float = 0.0
+    attempts: int = 0
+
+
+class Told(msgspec.Struct):
+    """Who has heard of an incident, in order, and what their notifiers want to know again."""
+
+    receivers: list[str]
+    memos: dict[str, Memo]
+    resolved: bool = False
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """What goes to the topic of dead letters."""
+
+    receiver: str
+    alert: msgspec.Raw
+    answer: str
+    attempts: int
+
+
+Save = Callable[[], Awaitable[None]]
+"""Makes the state durable, and sends what :meth:`KafkaOutbox.notes` gives with it."""
+
+
+class KafkaOutbox:
+    """The alerts that wait; :class:`streams.kafka.agents.Work` and :class:`streams.outbox.Outbox` in one.
+
+    Every entry and every incident is a page, so that a checkpoint writes only what changed.
+
+    Parameters
+    ----------
+    receivers_of
+        Who hears of an alert, given who has heard of its incident.
+    save
+        Makes a change durable.
+    clock
+        Unix seconds.
+    """
+
+    def __init__(
+        self,
+        receivers_of: Callable[[Alert, Sequence[str]], Sequence[str]],
+        save: Save,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._receivers_of = receivers_of
+        self._save = save
+        self._clock = clock
+        self._count = 0
+        self._entries: dict[int, Entry] = {}
+        self._incidents: dict[str, Told] = {}
+        self._pages: dict[str, bytes] = {}
+        self._notes: list[bytes] = []
+
+    def load(self, pages: Mapping[str, bytes]) -> None:
+        """Begin with a saved state, or anew."""
+        self._pages = dict(pages)
+        self._count = int(pages.get(_COUNT, b"0"))
+        entries = [msgspec.json.decode(page, type=Entry) for name, page in pages.items() if name.startswith(_ENTRY)]
+        self._entries = {entry.number: entry for entry in sorted(entries, key=lambda entry: entry.number)}
+        self._incidents = {
+            name.removeprefix(_INCIDENT): msgspec.json.decode(page, type=Told)
+            for name, page in pages.items()
+            if name.startswith(_INCIDENT)
+        }
+
+    def pages(self) -> dict[str, bytes]:
+        """Return the state."""
+        return dict(self._pages)
+
+    def notes(self) -> list[bytes]:
+        """Return the dead letters that the state does not hold any more, once."""
+        notes, self._notes = self._notes, []
+        return notes
+
+    def take(self, data: bytes) -> list[bytes]:
+        """Put an alert on the lists of its receivers."""
+        alert = msgspec.json.decode(data, type=Alert)
+        told = self._incidents.setdefault(alert.alert_id, Told([], {}))
+        told.resolved = alert.state == "resolved"
+        for receiver in self._receivers_of(alert, told.receivers):
+            if receiver not in told.receivers:
+                told.receivers.append(receiver)
+            entry = Entry(self._count, receiver, msgspec.Raw(data), alert.alert_id, self._clock())
+            self._entries[entry.number] = entry
+            self._count += 1
+            self._write_entry(entry)
+        self._pages[_COUNT] = str(self._count).encode()
+        self._write_incident(alert.alert_id)
+        return []
+
+    async def receivers(self) -> list[str]:
+        """Return the receivers that anything waits for."""
+        return sorted({entry.receiver for entry in self._entries.values()})
+
+    async def next_for(self, receiver: str) -> Pending | None:
+        """Return the receiver's oldest delivery that is due; the words of one incident come in order."""
+        now, held_back = self._clock(), set()
+        for entry in self._entries.values():
+            if entry.receiver != receiver or entry.alert_id in held_back:
+                continue
+            if entry.not_before <= now:
+                alert = msgspec.json.decode(entry.alert, type=Alert)
+                memo = self._incidents[entry.alert_id].memos.get(receiver)
+                return Pending(entry.number, receiver, alert, memo, entry.status == "intended")
+            held_back.add(entry.alert_id)
+        return None
+
+    async def intend(self, pending: Pending) -> None:
+        """Note that it is about to be sent."""
+        entry = self._entries[pending.number]
+        entry.status = "intended"
+        self._write_entry(entry)
+        await self._save()
+
+    async def settle(self, pending: Pending, outcome: Outcome) -> None:
+        """Note how it went, and the notifier's memo with it."""
+        entry = self._entries[pending.number]
+        entry.attempts += outcome.attempts
+        if outcome.memo is not None:
+            self._incidents[entry.alert_id].memos[entry.receiver] = outcome.memo
+        if outcome.status == "retry":
+            entry.status = "intended" if outcome.possible_duplicate else "waiting"
+            entry.not_before = self._clock() + outcome.after_seconds
+            self._write_entry(entry)
+        else:
+            del self._entries[entry.number]
+            del self._pages[_entry_page(entry.number)]
+        if outcome.status == "dead":
+            letter = DeadLetter(entry.receiver, entry.alert, outcome.answer, entry.attempts)
+            self._notes.append(msgspec.json.encode(letter))
+        self._write_incident(entry.alert_id)
+        await self._save()
+
+    def waiting(self) -> Waiting:
+        """Return how much waits, and since when the oldest does."""
+        oldest = min((entry.came for entry in self._entries.values()), default=None)
+        return Waiting(len(self._entries), 0.0 if oldest is None else max(self._clock() - oldest, 0.0))
+
+    def _write_entry(self, entry: Entry) -> None:
+        self._pages[_entry_page(entry.number)] = msgspec.json.encode(entry)
+
+    def _write_incident(self, alert_id: str) -> None:
+        """Keep what is known of an incident until it is resolved and everybody has heard so."""
+        told = self._incidents[alert_id]
+        if told.resolved and all(entry.alert_id != alert_id for entry in self._entries.values()):
+            del self._incidents[alert_id]
+            self._pages.pop(_INCIDENT + alert_id, None)
+        else:
+            self._pages[_INCIDENT + alert_id] = msgspec.json.encode(told)
+
+
+def _entry_page(number: int) -> str:
+    return f"{_ENTRY}{number:012}"

@@ -1,0 +1,331 @@
+"""Intake on Kafka: raw messages in bulk, out as one frame for each shard.
+
+Raw events never pass through Faust: they are drained in thousands, cut into columns, and only frames go on. What
+makes it exact:
+
+- A batch's frames and rejects are all sent and awaited before its offsets are committed. So after a crash every
+  frames partition holds a prefix of each raw partition, in order, perhaps with repeats; watch skips what is at or
+  below the highest offset it has applied.
+- With each offset the raw partition's highest event minute is committed, as metadata: a restart cuts the same rows
+  with the same watermarks.
+- Deployments and feedback are read to their present end before a batch of usage goes on, whoever owns their
+  partitions: a deployment is known before the usage that it explains.
+- On a rebalance what is in flight is finished and committed before the group forms anew; a batch that waited
+  meanwhile is dropped, and comes again to whoever owns its partition then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Literal
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import IllegalStateError
+
+from detectors.admission import NEVER
+from detectors.intake import Intake, IntakeOutput, IntakeState, RawMessage, Reject
+from streams.kafka.client import connection, new_consumer, new_producer
+from streams.kafka.idle import Idleness, RawProgress
+from streams.kafka.publish import RECEIVED_HEADER, UNKNOWN
+from streams.kafka.settings import KafkaSettings
+from streams.kafka.topics import DEPLOYMENTS, FEEDBACK, FRAMES, REJECTED, USAGE
+
+MESSAGES_AT_ONCE = 5000
+BYTES_AT_ONCE = 2_000_000
+"""A step takes no more, so that its frames fit a message."""
+
+AWAIT_DEPLOYMENTS_SECONDS = 120.0
+_POLL_MS = 200
+_LOOK_SECONDS = 0.02
+_IDLE_LOOK_SECONDS = 1.0
+
+Kind = Literal["usage", "deployments", "feedback"]
+KINDS: tuple[Kind, ...] = (USAGE, DEPLOYMENTS, FEEDBACK)
+
+Records = dict[TopicPartition, list[ConsumerRecord]]
+
+_log = structlog.get_logger(__name__)
+
+
+class DeploymentsStuckError(Exception):
+    """Another worker owns the deployments and does not read them."""
+
+
+class IntakeService(ConsumerRebalanceListener):
+    """Drains the raw topics.
+
+    Parameters
+    ----------
+    settings
+        Where Kafka is.
+    intake
+        The pure stage.
+    idle_seconds
+        After so long without usage on a raw partition that is read to its end, it no longer holds back the minutes.
+    instance
+        Name of this worker for static membership; None for none.
+    observe
+        Told of what was taken once it is committed.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        intake: Intake,
+        idle_seconds: float,
+        instance: str | None = None,
+        observe: Callable[[IntakeOutput], None] = lambda output: None,
+    ) -> None:
+        self._settings = settings
+        self._intake = intake
+        self._observe = observe
+        self._kind_of: dict[str, Kind] = {settings.topic(kind): kind for kind in KINDS}
+        self._group = f"{settings.application}-intake"
+        self._instance = instance
+        self._idleness = Idleness(idle_seconds, intake.settings)
+        self._next_look = 0.0
+        self._high: dict[int, int] = {}
+        self._done: dict[TopicPartition, int] = {}
+        self._epoch = 0
+        self._working = asyncio.Lock()
+        self._stopping = asyncio.Event()
+        self._consumer: AIOKafkaConsumer
+        self._producer: AIOKafkaProducer
+        self._admin: AIOKafkaAdminClient
+
+    def stop(self) -> None:
+        """Let :meth:`run` finish what is in flight and return."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Take messages until told to stop. Any failure is raised; nothing is lost by it."""
+        timeout_ms = int(self._settings.session_timeout_seconds * 1000)
+        self._consumer = new_consumer(
+            self._settings, group_id=self._group, group_instance_id=self._instance,
+            session_timeout_ms=timeout_ms, heartbeat_interval_ms=timeout_ms // 4,
+        )  # fmt: skip
+        self._producer = new_producer(self._settings)
+        self._admin = AIOKafkaAdminClient(**connection(self._settings))
+        self._consumer.subscribe(topics=list(self._kind_of), listener=self)
+        async with self._producer, self._consumer:
+            await self._admin.start()
+            try:
+                while not self._stopping.is_set():
+                    await self._turn()
+            finally:
+                await self._admin.close()
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Wait for what is in flight; what was fetched and not begun comes again."""
+        async with self._working:
+            self._epoch += 1
+            self._high.clear()
+            self._done.clear()
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Nothing to do: what is known of a partition is read when its first messages come."""
+        _log.info("intake_assigned", partitions=len(list(assigned)))
+
+    async def _turn(self) -> None:
+        batch: Records = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=MESSAGES_AT_ONCE)
+        epoch = self._epoch
+        usage = {place: records for place, records in batch.items() if self._kind_of[place.topic] == USAGE}
+        await self._process({place: batch[place] for place in batch.keys() - usage.keys()}, epoch)
+        if usage and await self._read_ahead(epoch):
+            await self._process(usage, epoch)
+        if time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + _IDLE_LOOK_SECONDS
+            await self._commit_past_markers()
+            await self._send_heartbeats()
+
+    async def _read_ahead(self, epoch: int) -> bool:
+        """Read deployments and feedback to their present end, or wait for their owner; false after a rebalance."""
+        try:
+            await self._await_deployments(epoch)
+        except IllegalStateError:  # a partition was taken from us meanwhile
+            if epoch == self._epoch:
+                raise
+        return epoch == self._epoch
+
+    async def _await_deployments(self, epoch: int) -> None:
+        places = [TopicPartition(self._settings.topic(kind), 0) for kind in (DEPLOYMENTS, FEEDBACK)]
+        ends = await self._consumer.end_offsets(places)
+        deadline = time.monotonic() + AWAIT_DEPLOYMENTS_SECONDS
+        while epoch == self._epoch:
+            assigned = self._consumer.assignment()
+            owned = [place for place in places if place in assigned]
+            others = [place for place in places if place not in assigned]
+            behind = [place for place in owned if await self._consumer.position(place) < ends[place]]
+            if not behind and not await self._lag(others, ends):
+                return
+            if behind:
+                await self._process(await self._consumer.getmany(*behind, timeout_ms=_POLL_MS), epoch)
+            elif time.monotonic() > deadline:
+                raise DeploymentsStuckError(f"nobody read {others} for {AWAIT_DEPLOYMENTS_SECONDS:.0f} s")
+            else:
+                await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _lag(self, places: list[TopicPartition], ends: dict[TopicPartition, int]) -> bool:
+        """Whether another worker has yet to read some places to the ends."""
+        waiting = [place for place in places if ends[place] > 0]
+        if not waiting:
+            return False
+        done = await self._admin.list_consumer_group_offsets(self._group, partitions=waiting)
+        first = await self._consumer.beginning_offsets(waiting)
+        return any(max(done[place].offset if place in done else 0, first[place]) < ends[place] for place in waiting)
+
+    async def _process(self, batch: Records, epoch: int) -> None:
+        """Send frames and rejects of a batch, then commit its offsets."""
+        if not any(batch.values()):
+            return
+        async with self._working:
+            if epoch != self._epoch:
+                return
+            sent: list[asyncio.Future[object]] = []
+            outputs: list[IntakeOutput] = []
+            for place, records in batch.items():
+                for chunk in _chunks(self._raw(place, records)):
+                    output = await self._step(place, chunk)
+                    outputs.append(output)
+                    sent += await self._send(output)
+            await asyncio.gather(*sent)
+            await self._commit({place: records[-1].offset + 1 for place, records in batch.items() if records})
+        for output in outputs:
+            self._observe(output)
+
+    def _raw(self, place: TopicPartition, records: Sequence[ConsumerRecord]) -> Iterator[RawMessage]:
+        kind, partition = self._kind_of[place.topic], place.partition
+        for record in records:
+            unknown = record.headers and (RECEIVED_HEADER, UNKNOWN) in record.headers
+            minute = None if unknown else record.timestamp // 60_000
+            yield RawMessage(kind, partition, record.offset, record.value or b"", minute)
+
+    async def _step(self, place: TopicPartition, messages: Sequence[RawMessage]) -> IntakeOutput:
+        if self._kind_of[place.topic] != USAGE:
+            return self._intake.step(self._intake.start(), messages)[1]
+        if place.partition not in self._high:
+            _, metadata = (await self._committed([place])).get(place, (0, ""))
+            self._high[place.partition] = _minute_in(metadata)
+        state = IntakeState({place.partition: self._high[place.partition]})
+        state, output = _step_around_poison(self._intake, state, messages)
+        self._high[place.partition] = state.high_minute[place.partition]
+        return output
+
+    async def _send(self, output: IntakeOutput) -> list[asyncio.Future[object]]:
+        frames, rejected = self._settings.topic(FRAMES), self._settings.topic(REJECTED)
+        sent = [
+            await self._producer.send(frames, frame.encode(), partition=shard) for shard, frame in output.frames.items()
+        ]
+        return sent + [
+            await self._producer.send(rejected, reject.payload, partition=0, headers=reject_headers(reject))
+            for reject in output.rejects
+        ]
+
+    async def _commit(self, offsets: dict[TopicPartition, int]) -> None:
+        marked = {}
+        for place, offset in offsets.items():
+            high = self._high.get(place.partition) if self._kind_of[place.topic] == USAGE else None
+            marked[place] = (offset, "" if high is None else str(high))
+        await self._consumer.commit(marked)
+        self._done |= offsets
+
+    async def _commit_past_markers(self) -> None:
+        """Commit where reading stands, so that markers of transactions do not look like messages left to read."""
+        async with self._working:
+            stands = {place: await self._consumer.position(place) for place in self._done}
+            passed = {place: offset for place, offset in stands.items() if offset > self._done[place]}
+            if passed:
+                await self._commit(passed)
+
+    async def _committed(self, places: list[TopicPartition]) -> dict[TopicPartition, tuple[int, str]]:
+        found = await self._admin.list_consumer_group_offsets(self._group, partitions=places)
+        return {place: (there.offset, there.metadata) for place, there in found.items() if there.offset >= 0}
+
+    async def _send_heartbeats(self) -> None:
+        """Move on the minutes of raw partitions where nothing comes; the owner of the first one does it for all."""
+        usage = self._settings.topic(USAGE)
+        if TopicPartition(usage, 0) not in self._consumer.assignment():
+            self._idleness.forget()
+            return
+        numbers = self._consumer.partitions_for_topic(usage) or set()
+        places = [TopicPartition(usage, number) for number in sorted(numbers)]
+        ends = await self._consumer.end_offsets(places)
+        done = await self._committed(places)
+        first = await self._consumer.beginning_offsets(places)
+        progress = []
+        for place in places:
+            offset, metadata = done.get(place, (0, ""))
+            drained = max(offset, first[place]) >= ends[place]
+            progress.append(RawProgress(place.partition, drained, ends[place], _minute_in(metadata)))
+        for partition, minute in self._idleness.heartbeats(progress, time.monotonic(), time.time()).items():
+            # The state that comes back is not kept: rows are cut as if there had been no heartbeat, so that they
+            # are cut alike by whoever cuts them again.
+            _, output = self._intake.heartbeat(self._intake.start(), partition, minute)
+            await asyncio.gather(*await self._send(output))
+
+
+def reject_headers(reject: Reject) -> list[tuple[str, bytes]]:
+    """Where a rejected event stood and why it was refused, as a message's headers."""
+    told = {
+        "reason": reject.reason,
+        "detail": reject.detail,
+        "kind": reject.kind,
+        "partition": str(reject.partition),
+        "offset": str(reject.offset),
+        "index": str(reject.index),
+    }
+    return [(name, text.encode(errors="backslashreplace")) for name, text in told.items()]
+
+
+def _minute_in(metadata: str) -> int:
+    return int(metadata) if metadata else NEVER
+
+
+def _chunks(messages: Iterable[RawMessage]) -> Iterator[list[RawMessage]]:
+    chunk: list[RawMessage] = []
+    size = 0
+    for message in messages:
+        if chunk and size + len(message.payload) > BYTES_AT_ONCE:
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(message)
+        size += len(message.payload)
+    if chunk:
+        yield chunk
+
+
+def _step_around_poison(
+    intake: Intake, state: IntakeState, messages: Sequence[RawMessage]
+) -> tuple[IntakeState, IntakeOutput]:
+    """Step; a message that breaks the stage is set apart as a reject, and the others go on without it."""
+    kept, poison = list(messages), []
+    while True:
+        try:
+            after, output = intake.step(state, kept)
+        except Exception as error:  # whatever it is, one message must not stop the stream
+            place = _first_to_break(intake, state, kept)
+            _log.exception("poisonous_message", partition=kept[place].partition, offset=kept[place].offset)
+            bad = kept.pop(place)
+            detail = f"breaks intake: {error!r}"
+            poison.append(Reject(bad.kind, bad.partition, bad.offset, 0, "poisonous", detail, bad.payload))
+        else:
+            output.rejects.extend(poison)
+            return after, output
+
+
+def _first_to_break(intake: Intake, state: IntakeState, messages: Sequence[RawMessage]) -> int:
+    """Place of the message with which a step begins to break, by halving."""
+    sound, breaks = 0, len(messages)
+    while breaks - sound > 1:
+        middle = (sound + breaks) // 2
+        try:
+            intake.step(state, messages[:middle])
+        except Exception:
+            breaks = middle
+        else:
+            sound = middle
+    return breaks - 1
