@@ -125,13 +125,16 @@ class Delivery:
                     sent = await self._try_once(notifier, tries)
         except TryAgain as error:
             pause = retries.longest_pause_seconds if error.after_seconds is None else error.after_seconds
+            _log.warning("alert delayed", **tries.names(), answer=error.answer, after_seconds=pause)
             return tries.outcome("retry", error.answer, after_seconds=pause)
         except Refused as error:
             return self._bury(tries, error.answer)
         except Exception as error:
-            _log.exception("a notifier failed", receiver=tries.receiver, alert_id=tries.alert.alert_id)
+            _log.exception("a notifier failed", **tries.names())
             return self._bury(tries, f"the notifier failed: {type(error).__name__}")
         self._observe(tries.receiver, "delivered" if sent.told else "not_wanted")
+        if sent.told:
+            _log.info("alert delivered", **tries.names(), attempts=tries.made)
         return Outcome("delivered", sent.memo, sent.answer, tries.made, told=sent.told)
 
     async def _try_once(self, notifier: Notifier, tries: _Tries) -> Sent:
@@ -147,7 +150,7 @@ class Delivery:
     def _bury(self, tries: _Tries, answer: str) -> Outcome:
         """Give up: no other answer will ever come."""
         self._observe(tries.receiver, "dead_letter")
-        _log.error("alert undeliverable", receiver=tries.receiver, alert_id=tries.alert.alert_id, answer=answer)
+        _log.error("alert undeliverable", **tries.names(), answer=answer)
         return tries.outcome("dead", answer)
 
 
@@ -161,6 +164,10 @@ class _Tries:
         self.possible_duplicate = possible_duplicate
         self.made = 0
         self.posting = asyncio.Lock()
+
+    def names(self) -> dict[str, str]:
+        """Return what a log line calls it by."""
+        return {"receiver": self.receiver, "alert_id": self.alert.alert_id, "state": self.alert.state}
 
     def outcome(self, status: Literal["dead", "retry"], answer: str, after_seconds: float = 0.0) -> Outcome:
         return Outcome(status, self.memo, answer, self.made, self.possible_duplicate, after_seconds)

@@ -14,6 +14,17 @@ from streams.notifiers.pagerduty import PagerDutySettings
 from streams.notifiers.slack import SlackSettings
 from streams.notifiers.webhook import WebhookSettings
 
+__all__ = [
+    "ConsoleSettings",
+    "Notifier",
+    "PagerDutySettings",
+    "ReceiverError",
+    "ReceiverSettings",
+    "SlackSettings",
+    "WebhookSettings",
+    "open_receivers",
+]
+
 ReceiverSettings = ConsoleSettings | PagerDutySettings | SlackSettings | WebhookSettings
 """Every kind of receiver that ``routes.yaml`` may name, by its ``type``."""
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import aiohttp
+import msgspec
 
 from streams.notifiers.message import clip
 from streams.notifiers.notifier import Refused, Secret, TryAgain, seconds_of
@@ -28,7 +29,7 @@ async def open_http(timeout_seconds: float = 10.0) -> AsyncIterator[Http]:
 async def post(
     http: Http,
     url: str | Secret,
-    body: bytes,
+    content: bytes | Mapping[str, object],
     headers: Mapping[str, str | Secret] | None = None,
     hidden: Sequence[Secret] = (),
 ) -> str:
@@ -40,8 +41,8 @@ async def post(
         Session to use.
     url
         Where to; a secret if it grants access.
-    body
-        JSON.
+    content
+        JSON, or what to make it of; a secret in it is sent as its value.
     headers
         Further headers; a secret is sent as a bearer token.
     hidden
@@ -55,30 +56,44 @@ async def post(
         If it was any other but 2xx.
     """
     headers = headers or {}
-    secrets = [s for s in (url, *headers.values(), *hidden) if isinstance(s, Secret)]
-    outcome = await _exchange(http, url, body, headers)
-    if isinstance(outcome, TryAgain):  # raised here so that no traceback leads to an exception that holds the URL
-        raise outcome
-    status, retry_after, text = outcome
-    for secret in secrets:
-        text = secret.hide_in(text)
-    answer = clip(f"HTTP {status}: {text}" if text.strip() else f"HTTP {status}", ANSWER_CHARACTERS)
-    if status == 429:
-        raise TryAgain(answer, seconds_of(retry_after))
-    if status >= 500:
-        raise TryAgain(answer, seconds_of(retry_after), maybe_arrived=True)
-    if not 200 <= status < 300:
+    inside = content.values() if isinstance(content, Mapping) else ()
+    secrets = [secret for secret in (url, *headers.values(), *inside, *hidden) if isinstance(secret, Secret)]
+    answered = await _exchange(http, url, content, headers, secrets)
+    if isinstance(answered, TryAgain):  # raised here, so that no traceback leads to an exception that holds the URL
+        raise answered
+    answer = clip(f"HTTP {answered.status}: {answered.text}".removesuffix(": "), ANSWER_CHARACTERS)
+    if answered.status == 429:
+        raise TryAgain(answer, answered.retry_after_seconds)
+    if answered.status >= 500:
+        raise TryAgain(answer, answered.retry_after_seconds, maybe_arrived=True)
+    if not 200 <= answered.status < 300:
         raise Refused(answer)
-    return text
+    return answered.text
+
+
+def encode(content: bytes | Mapping[str, object]) -> bytes:
+    """Return content as JSON, with the values of its secrets."""
+    return content if isinstance(content, bytes) else msgspec.json.encode(content, enc_hook=_reveal)
+
+
+class _Answered(msgspec.Struct, frozen=True):
+    status: int
+    retry_after_seconds: float | None
+    text: str
 
 
 async def _exchange(
-    http: Http, url: str | Secret, body: bytes, headers: Mapping[str, str | Secret]
-) -> tuple[int, str | None, str] | TryAgain:
+    http: Http,
+    url: str | Secret,
+    content: bytes | Mapping[str, object],
+    headers: Mapping[str, str | Secret],
+    secrets: Sequence[Secret],
+) -> _Answered | TryAgain:
+    """Reveal the secrets, ask, and return an answer without them; no exception comes out with this frame in it."""
     try:
         async with http.post(
-            url.reveal() if isinstance(url, Secret) else url,
-            data=body,
+            _reveal(url) if isinstance(url, Secret) else url,
+            data=encode(content),
             headers={
                 "Content-Type": "application/json; charset=utf-8",
                 "User-Agent": "burstwatch",
@@ -87,11 +102,19 @@ async def _exchange(
             allow_redirects=False,
         ) as response:
             text = await _beginning_of(response.content)
-            return response.status, response.headers.get("Retry-After"), text
+            for secret in secrets:
+                text = secret.hide_in(text)
+            return _Answered(response.status, seconds_of(response.headers.get("Retry-After")), text.strip())
     except aiohttp.ClientConnectorError as error:
         return TryAgain(f"no connection ({type(error).__name__})")
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         return TryAgain(f"no answer ({type(error).__name__})", maybe_arrived=True)
+
+
+def _reveal(value: object) -> str:
+    if isinstance(value, Secret):
+        return value.reveal()
+    raise NotImplementedError(f"JSON has no {type(value).__name__}")
 
 
 async def _beginning_of(content: aiohttp.StreamReader) -> str:

@@ -7,6 +7,7 @@ in :class:`Secret`, which neither prints nor logs its value.
 from __future__ import annotations
 
 import math
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
@@ -107,8 +108,10 @@ class Secret:
             url = urlsplit(self._value)
         except ValueError:
             return [self._value]
-        local = [f"{url.path}?{url.query}", url.path, url.query] if url.scheme and url.netloc else []
-        return [self._value, *(part for part in local if len(part) > 4)]
+        if not url.scheme or not url.netloc:
+            return [self._value]
+        local = [f"{url.path}?{url.query}", url.path, url.query, *url.path.split("/"), *re.split("[=&]", url.query)]
+        return [self._value, *(part for part in local if len(part) > 7)]
 
 
 def secret_of(variable: str, setting: str, environ: Mapping[str, str]) -> Secret:

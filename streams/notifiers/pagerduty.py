@@ -19,6 +19,7 @@ from streams.notifiers.notifier import (
     Memo,
     Notifier,
     NotifierSettings,
+    Refused,
     Secret,
     Sent,
     VariableName,
@@ -40,7 +41,7 @@ class PagerDutySettings(NotifierSettings, frozen=True, tag="pagerduty"):
     url: str = "https://events.pagerduty.com/v2/enqueue"
     severities: dict[Severity, PagerDutySeverity] = msgspec.field(default_factory=dict)
 
-    def open(self, environ: Mapping[str, str]) -> Notifier:
+    def open(self, environ: Mapping[str, str]) -> PagerDuty:
         """Return the notifier with its secrets."""
         require_web_address(self.url, "url")
         key = secret_of(self.routing_key_env, "routing_key_env", environ)
@@ -69,14 +70,20 @@ class PagerDuty(Notifier):
         """Trigger or resolve; updates are not sent."""
         if alert.state == "updated":
             return Sent(memo, told=False)
-        answer = await post(http, self._url, self.event(alert, possible_duplicate), hidden=[self._routing_key])
+        answer = await post(http, self._url, self.event(alert, possible_duplicate))
+        try:
+            status = msgspec.json.decode(answer, type=_Accepted).status
+        except msgspec.DecodeError:
+            status = ""
+        if status != "success":  # a proxy's page also has status 200
+            raise Refused(f"not PagerDuty's success: {clip(answer, 200)}")
         return Sent(memo, clip(answer, 200))
 
-    def event(self, alert: Alert, possible_duplicate: bool) -> bytes:
-        """Return the event that tells of an alert, as JSON."""
-        envelope: dict[str, Any] = {"routing_key": self._routing_key.reveal(), "dedup_key": dedup_key_of(alert)}
+    def event(self, alert: Alert, possible_duplicate: bool) -> dict[str, Any]:
+        """Return the event that tells of an alert; the routing key in it is still a secret."""
+        envelope: dict[str, Any] = {"routing_key": self._routing_key, "dedup_key": dedup_key_of(alert)}
         if alert.state == "resolved":
-            return msgspec.json.encode({**envelope, "event_action": "resolve"})
+            return {**envelope, "event_action": "resolve"}
         message = message_of(alert, possible_duplicate)
         links = [{"href": link.url, "text": link.name} for link in message.links]
         trigger = {"event_action": "trigger", "client": "Burstwatch", "links": links}
@@ -91,7 +98,13 @@ class PagerDuty(Notifier):
             "class": alert.cause.driver,
             "custom_details": {**details, "Do now": message.action, "Alert": message.footer},
         }
-        return msgspec.json.encode({**envelope, **trigger, "payload": {k: v for k, v in payload.items() if v}})
+        return {**envelope, **trigger, "payload": {k: v for k, v in payload.items() if v}}
+
+
+class _Accepted(msgspec.Struct):
+    """What PagerDuty answers."""
+
+    status: str
 
 
 def dedup_key_of(alert: Alert) -> str:

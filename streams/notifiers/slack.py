@@ -85,7 +85,7 @@ class SlackWebhook(Notifier):
         if alert.state == "updated":
             return Sent(memo, told=False)
         message = message_of(alert, possible_duplicate)
-        answer = await post(http, self._url, msgspec.json.encode(_content(alert, message)))
+        answer = await post(http, self._url, _content(alert, message))
         if answer.strip() != "ok":  # a login page in between also answers 200
             raise Refused(f"not Slack's ok: {answer[:100]}")
         return Sent(memo, answer="ok")
@@ -149,7 +149,7 @@ class SlackBot(Notifier):
         text = await post(
             http,
             f"{self._api_url}/{method}",
-            msgspec.json.encode({**content, "unfurl_links": False, "unfurl_media": False}),
+            {**content, "unfurl_links": False, "unfurl_media": False},
             {"Authorization": self._token},
         )
         try:

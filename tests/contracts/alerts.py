@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import msgspec
 
@@ -54,7 +53,7 @@ FIRING = Alert(
 )
 
 
-def later(minutes: int, sequence: int, **changes: Any) -> Alert:
+def later(minutes: int, sequence: int, **changes: object) -> Alert:
     """Return the burst as it is some minutes after its first alert."""
     return msgspec.structs.replace(FIRING, time=FIRING.time + timedelta(minutes=minutes), sequence=sequence, **changes)
 

@@ -46,6 +46,8 @@ class SlackServer(LocalServer):
         0 takes any that is free.
     burst
         Messages a channel takes at once; after them one a second, as documented.
+
+    ``edit_window_open`` false is a workspace that forbids edits; what contains ``chokes_on`` is a ``fatal_error``.
     """
 
     channel = "#ai-spend"
@@ -58,6 +60,7 @@ class SlackServer(LocalServer):
         super().__init__(port)
         self.messages: list[SlackMessage] = []
         self.edit_window_open = True
+        self.chokes_on: str | None = None
         self._posting = TokenBucket(per_second=1.0, burst=burst)
         self._updating = TokenBucket(per_second=50 / 60, burst=50)  # tier 3
         self._stamps = itertools.count(1)
@@ -107,6 +110,8 @@ class SlackServer(LocalServer):
             content = await _json_of(request)
             self._check_channel(content)
             _check_content(content, POST_TEXT_CHARACTERS)
+            if self.chokes_on and self.chokes_on in text_in_blocks(content.get("blocks", [])):
+                raise _Refusal("fatal_error")
             self._take(self._posting)
         except _Refusal as refusal:
             return refusal.as_json()

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.events import DRIVERS, Alert, Cause, DeploymentEvent, Intent, MonthEnd
+from streams.notifiers.exchange import encode
 from streams.notifiers.message import Message, message_of, money, tidy, units
-from streams.notifiers.notifier import Secret
-from streams.notifiers.pagerduty import PagerDuty, dedup_key_of
+from streams.notifiers.pagerduty import PagerDutySettings, dedup_key_of
 from streams.notifiers.slack_blocks import blocks_of, escape, fallback_of, headline_of
 from tests.contracts.alerts import FIRING, RESOLVED, UPDATED
 from tests.contracts.pagerduty_server import PagerDutyServer
@@ -49,6 +49,7 @@ DEPLOYMENTS = st.builds(
     approver=TEXTS,
     change_url=TEXTS | URLS,
 )
+DIMENSIONS = st.sampled_from(["team", "service", "model", "principal", "initiative"])
 ALERTS = st.builds(
     Alert,
     alert_id=TEXTS,
@@ -58,7 +59,7 @@ ALERTS = st.builds(
     severity=st.sampled_from(["page", "ticket", "info"]),
     score=FLOATS,
     p_value=FLOATS,
-    scope=st.dictionaries(st.sampled_from(["team", "service", "model", "principal", "initiative"]) | TEXTS, TEXTS, max_size=8),
+    scope=st.dictionaries(DIMENSIONS | TEXTS, TEXTS, max_size=8),
     cause=st.builds(
         Cause,
         driver=st.sampled_from([*DRIVERS, "unknown"]),
@@ -190,8 +191,9 @@ def test_any_alert_fits_slack_and_is_shown_as_written(alert: Alert) -> None:
 @given(ALERTS)
 @settings(max_examples=150, deadline=None)
 def test_any_alert_is_an_event_that_pagerduty_takes(alert: Alert) -> None:
-    notifier = PagerDuty(Secret("KEY", PagerDutyServer.routing_key), "", {"page": "critical", "ticket": "warning", "info": "info"})  # fmt: skip
-    event = notifier.event(alert, possible_duplicate=True)
+    settings = PagerDutySettings(routing_key_env="KEY")
+    notifier = settings.open({"KEY": PagerDutyServer.routing_key})
+    event = encode(notifier.event(alert, possible_duplicate=True))
     assert len(event) < 20_000
     assert PagerDutyServer().errors_in(msgspec.json.decode(event)) == []
 
