@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from streams.commands.check import check
+from streams.commands.demo import demo
 from streams.commands.publish import publish
 from streams.commands.replay import replay
 from streams.commands.run import run
@@ -19,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (replay, check, run, publish, version):
+for command in (demo, replay, check, run, publish, version):
     app.command()(command)
 app.add_typer(topics, name="topics")
 

@@ -1,5 +1,7 @@
 """How a command ends badly: one line that says what is wrong and what to do, and an exit code."""
 
+# ruff: noqa: PLC0415 — Kafka's libraries are imported when a command uses them
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -9,7 +11,7 @@ import typer
 
 FAILED = 1
 _KAFKA_LIBRARIES = ("aiokafka", "kafka")
-"""Their errors are known by name: importing them here would slow every command."""
+"""Their errors are known by where they come from, since these libraries stay in Kafka's room."""
 
 
 def fail(sentence: str) -> typer.Exit:
@@ -45,13 +47,15 @@ def one_line(*errors: type[Exception], cure: str = "") -> Iterator[None]:
 @contextmanager
 def reaching_kafka(brokers: str) -> Iterator[None]:
     """Turn what Kafka's libraries raise into one line; everything else passes."""
+    from streams.kafka.client import SecretMissingError
+
     try:
         yield
-    except (RuntimeError, OSError) as error:
-        library = type(error).__module__.partition(".")[0]
-        if library in _KAFKA_LIBRARIES:
-            cure = f"is Kafka at {brokers}? Set kafka.brokers in burstwatch.yaml, or start it"
-            raise fail(f"{type(error).__name__}: {' '.join(str(error).split())}; {cure}") from error
-        if isinstance(error, OSError) or type(error).__name__ == "SecretMissingError":
-            raise fail(str(error)) from error
+    except Exception as error:
+        sentence = " ".join(str(error).split())
+        if type(error).__module__.partition(".")[0] in _KAFKA_LIBRARIES:
+            cure = f"is Kafka at {brokers}? Start it, or set kafka.brokers in burstwatch.yaml"
+            raise fail(f"{sentence}; {cure}") from error
+        if isinstance(error, OSError | SecretMissingError):
+            raise fail(sentence) from error
         raise

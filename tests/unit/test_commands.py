@@ -109,3 +109,18 @@ def test_version_names_what_decides_results() -> None:
     assert done.exit_code == 0
     assert "burstwatch 0." in done.stdout
     assert "faust-streaming 0.15.3" in done.stdout
+
+
+def test_where_no_kafka_is_the_sentence_names_the_brokers_and_the_setting() -> None:
+    Path("config").mkdir()
+    Path("config/burstwatch.yaml").write_text("kafka: {brokers: '127.0.0.1:1', request_timeout_seconds: 1}")
+    done = burstwatch("publish", "-", "--topic", "usage", given=b"{}\n")
+    assert done.exit_code == 1
+    assert "is Kafka at 127.0.0.1:1? Start it, or set kafka.brokers" in done.stderr
+    assert "Traceback" not in done.output
+
+
+def test_demo_without_a_sample_says_where_one_is() -> None:
+    done = burstwatch("demo", "--sample", "gone")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "no sample in gone: clone the repository" in done.stderr
