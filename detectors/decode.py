@@ -5,12 +5,15 @@ A bad event costs itself only: its neighbours are kept, and it is rejected with 
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Generic, TypeVar
 
 import msgspec
 
 from detectors.events import DeploymentEvent, UsageEvent
 
+_SPACE = re.compile(r"[ \t\r\n]*")
 _NO_EVENTS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 E = TypeVar("E", UsageEvent, DeploymentEvent)
@@ -74,9 +77,9 @@ class Reader(Generic[E]):
         except _NO_EVENTS:
             return self._read_one_by_one(text)
 
-    def item(self, payload: bytes, index: int) -> bytes:
-        """Return the bytes of one event of a message that was read."""
-        return self._items(payload.strip())[index][0]
+    def items(self, payload: bytes) -> list[bytes]:
+        """Return the bytes of each event of a message that was read."""
+        return [item for item, _ in self._items(payload.strip())]
 
     def _read_one_by_one(self, text: bytes) -> tuple[list[tuple[int, E]], list[Mistake]]:
         try:
@@ -94,18 +97,25 @@ class Reader(Generic[E]):
 
     def _items(self, text: bytes) -> list[tuple[bytes, dict[str, object]]]:
         """Return what may be events in a message, each with what its envelope says of it."""
-        parts = self._raw.decode(text) if text[:1] == b"[" else [msgspec.Raw(text)]
+        parts = self._parts(text) if text[:1] == b"[" else [text]
         items: list[tuple[bytes, dict[str, object]]] = []
-        for part in map(bytes, parts):
+        for part in parts:
             envelope = _envelope_of(part)
             if envelope is None or envelope.data is msgspec.UNSET:
                 items.append((part, {}))
             else:
                 data = bytes(envelope.data).strip()
                 given = {name: getattr(envelope, name) for name in ("id", "source", "time")}
-                inner = [bytes(item) for item in self._raw.decode(data)] if data[:1] == b"[" else [data]
+                inner = self._parts(data) if data[:1] == b"[" else [data]
                 items += [(item, given if data[:1] != b"[" else {}) for item in inner]
         return items
+
+    def _parts(self, text: bytes) -> list[bytes]:
+        """Return the bytes of each item of an array; one with a NaN, which is no JSON, spoils no other."""
+        try:
+            return [bytes(part) for part in self._raw.decode(text)]
+        except msgspec.DecodeError:
+            return _parts_of_lenient(text.decode())
 
     def _open(self, item: bytes, given: dict[str, object]) -> E:
         """Return the event of an item; what it does not say itself, its envelope may."""
@@ -114,6 +124,27 @@ class Reader(Generic[E]):
         data = msgspec.json.decode(item)
         known = {name: value for name, value in given.items() if value is not None}
         return msgspec.convert({**known, **data} if isinstance(data, dict) else data, self._kind)
+
+
+def _parts_of_lenient(text: str) -> list[bytes]:
+    """Items of an array as Python writes it, NaN and infinities included."""
+    lenient, parts, comma = json.JSONDecoder(), [], 0
+    while True:
+        start = _after_space(text, comma + 1)
+        try:
+            _, end = lenient.raw_decode(text, start)
+        except ValueError as error:
+            raise msgspec.DecodeError(str(error)) from error
+        parts.append(text[start:end].encode())
+        comma = _after_space(text, end)
+        if text[comma : comma + 2] == "]":
+            return parts
+        if text[comma : comma + 1] != ",":
+            raise msgspec.DecodeError(f"JSON is malformed: expected `,` or `]` (char {comma})")
+
+
+def _after_space(text: str, start: int) -> int:
+    return start + len(_SPACE.match(text, start).group())  # type: ignore[union-attr]  # it matches nothing at all, too
 
 
 def _envelope_of(item: bytes) -> _Envelope | None:

@@ -166,13 +166,17 @@ class Intake:
         self, rows: _Rows, values: NDArray[np.int64], received: NDArray[np.int32], placed: Placed
     ) -> list[Reject]:
         """Say of each event that is not taken why."""
-        rejects = []
+        rejects: list[Reject] = []
+        opened: RawMessage | None = None  # its rows stand together: each message is taken apart once
+        items: list[bytes] = []
         for row in np.flatnonzero(~placed.taken):
             minute, stamp = int(placed.minute[row]), rows.events[row].time
             high = int(placed.high[row])
             why = why_unsound(values[:, row]) or why_out_of_time(self.settings, stamp, minute, int(received[row]), high)
             message, index = rows.message[row], rows.index[row]
-            rejects.append(_reject(message, Mistake(index, *why, self._usage.item(message.payload, index))))
+            if message is not opened:
+                opened, items = message, self._usage.items(message.payload)
+            rejects.append(_reject(message, Mistake(index, *why, items[index])))
         return rejects
 
     def _admit(self, rows: _Rows, high: int, rejects: list[Reject]) -> Frame:
