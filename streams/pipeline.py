@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from detectors.events import Alert
-from detectors.intake import IntakeOutput, IntakeState, RawMessage
+from detectors.intake import IntakeOutput, RawMessage
 from detectors.watch import MinuteReport
 from streams.app import Stages
 
@@ -83,11 +83,6 @@ class Pipeline:
         """Say that a raw partition has shown all up to a minute."""
         self.intake_state, output = self._stages.intake.heartbeat(self.intake_state, partition, minute)
         return self._pass_on(output)
-
-    def inspect(self, messages: Sequence[RawMessage]) -> IntakeOutput:
-        """Return what intake would make of messages now, without taking them."""
-        seen = IntakeState(dict(self.intake_state.high_minute))
-        return self._stages.intake.step(seen, messages)[1]
 
     def save(self) -> dict[str, bytes]:
         """Return the states, by stage."""

@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from detectors.clock import MINUTES_PER_WEEK
-from detectors.intake import IntakeOutput, RawMessage, Reject
+from detectors.intake import IntakeOutput, IntakeState, RawMessage, Reject
 from streams.app import Stages
 from streams.metrics import Metrics
 from streams.pipeline import Passed, Pipeline
@@ -101,6 +101,7 @@ class Processor:
         self._totals = saved.totals if saved else Totals()
         self._applied = self._saved = saved.applied if saved else 0
         self._pipeline = Pipeline(self._configuration.build_stages(), saved.stages if saved else None)
+        self._inspector = self._configuration.build_stages().intake
         self._begin_tally()
 
     def _begin_tally(self) -> None:
@@ -108,8 +109,9 @@ class Processor:
         self._has_moved = False
 
     def inspect(self, messages: Sequence[RawMessage]) -> IntakeOutput:
-        """Return what intake would make of messages now, without taking them."""
-        return self._pipeline.inspect(messages)
+        """Return what intake would make of messages now, without taking them; may be asked from another thread."""
+        state = IntakeState(dict(self._pipeline.intake_state.high_minute))
+        return self._inspector.step(state, messages)[1]
 
     @property
     def high_minute(self) -> int | None:
@@ -233,5 +235,6 @@ class Processor:
         """
         saved = self._pipeline.save()
         self._pipeline = Pipeline(configuration.build_stages(), saved)
+        self._inspector = configuration.build_stages().intake
         self._configuration = configuration
         self._show()

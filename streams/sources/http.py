@@ -1,4 +1,4 @@
-"""Events by HTTP: ``POST /v1/usage``, ``/v1/deployments`` and ``/v1/feedback``.
+"""Events by HTTP: ``POST /v1/usage``, ``/v1/deployments``, and ``/v1/feedback`` where a runtime uses it.
 
 A body is one event, a JSON array, NDJSON, or CloudEvents (structured or batch). The answers:
 
@@ -87,17 +87,25 @@ class HttpSource:
         What a sender must show as ``Authorization: Bearer``; None asks for nothing.
     max_request_bytes
         Of a body, after decompression.
+    kinds
+        Of events that are used; no route takes what nobody would read.
     """
 
-    def __init__(self, inbox: Inbox, token: str | None, max_request_bytes: int) -> None:
+    def __init__(
+        self,
+        inbox: Inbox,
+        token: str | None,
+        max_request_bytes: int,
+        kinds: Sequence[Kind] = ("usage", "deployments"),
+    ) -> None:
         self._inbox = inbox
         self._token = None if token is None else token.encode()
         self._max_request_bytes = max_request_bytes
+        self._kinds = kinds
 
     def routes(self) -> list[web.RouteDef]:
         """Return what a web application serves."""
-        kinds: tuple[Kind, ...] = ("usage", "deployments", "feedback")
-        return [web.post(f"/v1/{kind}", self._handler(kind)) for kind in kinds]
+        return [web.post(f"/v1/{kind}", self._handler(kind)) for kind in self._kinds]
 
     def _handler(self, kind: Kind) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def take(request: web.Request) -> web.StreamResponse:

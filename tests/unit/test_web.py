@@ -35,7 +35,7 @@ class Service:
         self.inbox = MemoryInbox()
         self.readiness = Readiness()
         self.metrics = Metrics(version="1", runtime="embedded")
-        source = HttpSource(self.inbox, TOKEN, max_request_bytes=2000)
+        source = HttpSource(self.inbox, TOKEN, max_request_bytes=2000, kinds=("usage", "deployments", "feedback"))
         self.server = WebServer(self.metrics.expose, self.readiness, source.routes(), max_request_bytes=2000)
         self.url = ""
 
