@@ -112,9 +112,9 @@ class Word(msgspec.Struct, frozen=True):
 
 def start() -> MetricState:
     """Nothing seen yet."""
-    tails = [Tail(np.zeros(_TAIL_MEMORY), *least) for least in _LEAST]
+    point, level, shape = (Tail(np.zeros(_TAIL_MEMORY), *least) for least in _LEAST)
     experts = len(_LEVELS) + 2
-    return MetricState(np.zeros(HISTORY), 0, np.zeros(len(_LEVELS)), np.zeros(experts), 0.0, 0.0, *tails)
+    return MetricState(np.zeros(HISTORY), 0, np.zeros(len(_LEVELS)), np.zeros(experts), 0.0, 0.0, point, level, shape)
 
 
 def step(state: MetricState, value: float) -> tuple[MetricState, Word]:
