@@ -1,0 +1,105 @@
+"""Inbox to checkpoint: an event that breaks a stage is set apart, everything else counts."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from detectors.intake import Intake, IntakeOutput, IntakeSettings, IntakeState, RawMessage
+from detectors.prices import PriceTable
+from streams.app import Stages, build_stages, plan_of
+from streams.metrics import Metrics
+from streams.outbox import SqliteOutbox
+from streams.processor import Configuration, PoisonError, Processor
+from streams.routes import Routes
+from streams.settings import find_folder, load
+from streams.store import Store
+
+POISON = b"poison"
+
+
+class Fragile(Intake):
+    """Breaks half way through a step that holds poison, as a fault of ours would."""
+
+    def step(self, state: IntakeState, messages: Sequence[RawMessage]) -> tuple[IntakeState, IntakeOutput]:
+        if any(POISON in message.payload for message in messages):
+            state.high_minute[0] = 2**30
+            raise ZeroDivisionError("a fault of ours")
+        return super().step(state, messages)
+
+
+def fragile_stages() -> Stages:
+    settings = load(find_folder(None))
+    prices = PriceTable(lambda provider, model, day: None)
+    return msgspec.structs.replace(
+        build_stages(plan_of(settings, shards=1), prices), intake=Fragile(IntakeSettings(shards=1), prices)
+    )
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    outbox = SqliteOutbox(tmp_path / "state.db", lambda alert, told: ["nobody"], lambda: 0.0)
+    store = Store(tmp_path / "state.db", outbox.prepare, outbox.insert)
+    yield store
+    store.close()
+
+
+def processor_of(store: Store) -> Processor:
+    detectors = tuple(detector.title for detector in load(find_folder(None)).detectors if not detector.pooled)
+    configuration = Configuration(fragile_stages, detectors, 3.0, 1440, Routes(receivers={}, default=()))
+    return Processor(store, configuration, Metrics("1", "embedded"), checkpoint_seconds=1.0, idle_seconds=60.0)
+
+
+def event(number: int, principal: str = "") -> bytes:
+    minute = f"2026-10-01T{number // 60:02}:{number % 60:02}:00Z"
+    given = {"id": f"e{number}", "time": minute, "source": "s", "service": "bot", "model": "m", "principal": principal}
+    return json.dumps({**given, "requests": 1, "cost_usd": 0.5}).encode()
+
+
+def put(store: Store, payloads: list[bytes]) -> None:
+    store.append([("usage", 1_790_900_000.0, payload) for payload in payloads])
+
+
+def run_dry(processor: Processor, store: Store) -> None:
+    while store.waiting.events:
+        if not processor.turn():
+            processor.checkpoint()
+
+
+@pytest.mark.parametrize("place", [0, 1, 63, 100])
+def test_an_event_that_breaks_a_stage_is_set_apart_and_the_others_count(store: Store, place: int) -> None:
+    payloads = [event(number) for number in range(101)]
+    payloads[place] = event(place, principal=POISON.decode())
+    put(store, payloads)
+    run_dry(processor_of(store), store)
+    saved = store.load()
+    assert saved is not None
+    assert (saved.totals.taken, saved.totals.rejected) == (100, 1)
+    assert saved.totals.spend_nano == 99 * 500_000_000  # the last minute is still open
+    asked = "SELECT reason, sequence, payload FROM rejected"
+    assert store._connection.execute(asked).fetchall() == [("poisonous", place + 1, payloads[place])]
+
+
+def test_when_everything_breaks_the_processor_gives_up_and_keeps_the_rest(store: Store) -> None:
+    put(store, [event(number, principal=POISON.decode()) for number in range(100)])
+    processor = processor_of(store)
+    with pytest.raises(PoisonError, match="a fault of ours"):
+        run_dry(processor, store)
+    assert store.waiting.events + store.rejected_count() == 100
+    assert store.waiting.events >= 79
+
+
+def test_a_restart_goes_on_where_the_last_checkpoint_was(store: Store) -> None:
+    put(store, [event(number) for number in range(50)])
+    first = processor_of(store)
+    first.turn()
+    first.checkpoint()
+    put(store, [event(number) for number in range(50, 100)])
+    first.turn()  # and the process ends here, without a checkpoint
+    run_dry(processor_of(store), store)
+    saved = store.load()
+    assert saved is not None
+    assert (saved.totals.taken, saved.totals.duplicate) == (100, 0)
+    assert saved.totals.spend_nano == 99 * 500_000_000
