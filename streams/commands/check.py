@@ -43,6 +43,7 @@ def _in_words(settings: Settings) -> str:
             f"  organisation  {settings.organisation}, {budget.pages:g} pages a {budget.per}",
             f"  views         {views}",
             f"  detectors     {', '.join(detector.title for detector in settings.detectors)}",
+            f"  receivers     {', '.join(settings.routes.receivers)}; {len(settings.routes.routes)} routes",
             f"  initiatives   {len(settings.initiatives)}",
             f"  prices        {len(settings.prices)} of your own, then the public catalogue",
         )
