@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from detectors.admission import IntakeSettings
 from detectors.budget import Budget, PageBudget
 from detectors.events import Initiative
 from detectors.incidents import IncidentRules, Incidents, IncidentSettings, SeveritySettings
-from detectors.admission import IntakeSettings
 from detectors.intake import Intake
 from detectors.judge import Judge
 from detectors.kinds import KINDS

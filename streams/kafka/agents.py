@@ -102,21 +102,14 @@ class StageWork(Generic[S, GivenT, MadeT]):
         Bytes of a message to an input.
     write
         An output to bytes of a message.
-    observe
-        Told of each input and its outputs, replays included.
     """
 
     def __init__(
-        self,
-        stage: Stage[S, GivenT, MadeT],
-        read: Callable[[bytes], GivenT],
-        write: Callable[[MadeT], bytes],
-        observe: Callable[[GivenT, list[MadeT]], None] = lambda given, made: None,
+        self, stage: Stage[S, GivenT, MadeT], read: Callable[[bytes], GivenT], write: Callable[[MadeT], bytes]
     ) -> None:
         self._stage = stage
         self._read = read
         self._write = write
-        self._observe = observe
         self._state = stage.start()
 
     def load(self, pages: Mapping[str, bytes]) -> None:
@@ -134,9 +127,7 @@ class StageWork(Generic[S, GivenT, MadeT]):
 
     def take(self, data: bytes) -> list[bytes]:
         """Apply an input; return outputs."""
-        given = self._read(data)
-        self._state, made = self._stage.step(self._state, given)
-        self._observe(given, made)
+        self._state, made = self._stage.step(self._state, self._read(data))
         return [self._write(output) for output in made]
 
     def pages(self) -> dict[str, bytes]:
@@ -161,23 +152,14 @@ class Holding:
         The cadences.
     give_up
         Ends the process.
-    beside
-        Makes what runs while the partition is held.
     """
 
-    def __init__(
-        self,
-        lease: Lease,
-        work: Work,
-        settings: KafkaSettings,
-        give_up: GiveUp,
-        beside: Callable[[], Beside] | None = None,
-    ) -> None:
+    def __init__(self, lease: Lease, work: Work, settings: KafkaSettings, give_up: GiveUp) -> None:
         self.lease = lease
         self.work = work
         self._settings = settings
         self._give_up = give_up
-        self._beside = beside
+        self._beside: Callable[[], Beside] | None = None
         self._companion: tuple[Beside, asyncio.Task[None]] | None = None
         self._resting = False
         self._ready = asyncio.Event()
@@ -188,6 +170,10 @@ class Holding:
     def is_ready(self) -> bool:
         """Whether the lease is held and the state is there."""
         return self._ready.is_set()
+
+    def run_beside(self, beside: Callable[[], Beside]) -> None:
+        """Let something run while the partition is held; to be told before :meth:`open`."""
+        self._beside = beside
 
     def open(self) -> None:
         """Acquire the lease, in the background; inputs wait for it."""
@@ -286,6 +272,8 @@ class Agent:
     def __init__(self, topic: str, open_holding: Callable[[int], Holding], give_up: GiveUp) -> None:
         self.topic = topic
         self.held: dict[int, Holding] = {}
+        self.was_assigned = False
+        self._is_closing = False
         self._open_holding = open_holding
         self._give_up = give_up
 
@@ -320,17 +308,19 @@ class Agent:
 
     async def assign(self, partitions: Iterable[int]) -> None:
         """Let go what is not ours any more, keep what is, acquire what is new."""
-        now = set(partitions)
+        now = set() if self._is_closing else set(partitions)
         try:
             await asyncio.gather(*(self.held.pop(number).close() for number in self.held.keys() - now))
             await asyncio.gather(*(holding.go_on() for holding in self.held.values()))
         except Exception as error:
             self._give_up(error)
+        self.was_assigned = True
         for number in sorted(now - self.held.keys()):
             self.held[number] = self._open_holding(number)
             self.held[number].open()
 
     async def close(self) -> None:
-        """Save everything and let it go."""
+        """Save everything, let it go, and take nothing again."""
+        self._is_closing = True
         await self.revoke()
         await self.assign(())

@@ -114,7 +114,7 @@ Passing = Callable[[str], Awaitable[None]]
 """Told the name of each point that is passed, between any two things that can fail apart."""
 
 
-async def _pass(_: str) -> None:
+async def no_passing(_: str) -> None:
     """Nobody wants to know."""
 
 
@@ -133,7 +133,7 @@ class Lease:
         For tests that crash at every point.
     """
 
-    def __init__(self, settings: KafkaSettings, lane: Lane, owner: str, passing: Passing = _pass) -> None:
+    def __init__(self, settings: KafkaSettings, lane: Lane, owner: str, passing: Passing = no_passing) -> None:
         self.lane = lane
         self._settings = settings
         self._owner = owner

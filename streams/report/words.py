@@ -61,7 +61,7 @@ def moment(when: datetime | int) -> str:
     Examples
     --------
     >>> moment(29_000_000)
-    'Thu 20 Feb 2025 05:20'
+    'Wed 19 Feb 2025 21:20'
     """
     return f"{day(when, year=True)} {clock(when)}"
 

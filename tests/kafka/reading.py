@@ -17,16 +17,21 @@ Record = ConsumerRecord[bytes | None, bytes]
 
 
 async def read_topic(settings: KafkaSettings, name: str) -> list[Record]:
-    """Return all committed messages of a topic, by partition and offset."""
+    """Return all committed messages of a topic, by partition and offset.
+
+    A commit is answered before its markers are written, so the end is that of what was sent, and what is
+    committed is awaited up to there.
+    """
     topic = settings.topic(name)
-    async with asyncio.timeout(DEADLINE_SECONDS), new_consumer(settings, topic) as consumer:
-        partitions = list(consumer.assignment())
-        ends = await consumer.end_offsets(partitions)
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        async with new_consumer(settings, topic, isolation_level="read_uncommitted") as consumer:
+            ends = await consumer.end_offsets(consumer.assignment())
         found: list[Record] = []
-        while [tp for tp in partitions if await consumer.position(tp) < ends[tp]]:
-            for records in (await consumer.getmany(timeout_ms=100)).values():
-                found += records
-        return sorted(found, key=lambda record: (record.partition, record.offset))
+        async with new_consumer(settings, topic) as consumer:
+            while [tp for tp, end in ends.items() if await consumer.position(tp) < end]:
+                for records in (await consumer.getmany(timeout_ms=100)).values():
+                    found += records
+    return sorted(found, key=lambda record: (record.partition, record.offset))
 
 
 def read(settings: KafkaSettings, name: str) -> list[Record]:

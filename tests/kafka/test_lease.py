@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import msgspec
 import pytest
@@ -81,12 +81,12 @@ class Owner:
 
 
 @pytest.fixture
-async def kafka(kafka: KafkaSettings) -> AsyncIterator[KafkaSettings]:
+async def kafka(kafka: KafkaSettings) -> KafkaSettings:
     create_topics(kafka, shards=1)
     async with new_producer(kafka) as producer:
         for number in range(INPUTS):
             await producer.send_and_wait(kafka.topic("frames"), b"%d" % number, partition=0)
-    yield kafka
+    return kafka
 
 
 async def outputs(kafka: KafkaSettings) -> list[bytes]:

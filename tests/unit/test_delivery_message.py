@@ -13,7 +13,7 @@ from streams.notifiers.exchange import encode
 from streams.notifiers.message import Message, message_of, money, tidy, units
 from streams.notifiers.pagerduty import PagerDutySettings, dedup_key_of
 from streams.notifiers.slack_blocks import blocks_of, escape, fallback_of, headline_of
-from tests.contracts.alerts import FIRING, RESOLVED, UPDATED
+from tests.contracts.alerts import DEPLOYMENT, FIRING, RESOLVED, UPDATED
 from tests.contracts.pagerduty_server import PagerDutyServer
 from tests.contracts.slack_blocks import mistakes_in_blocks, mistakes_in_mrkdwn, text_in_blocks
 from tests.contracts.slack_server import ALL_BLOCKS_CHARACTERS, UPDATE_TEXT_CHARACTERS
@@ -147,7 +147,7 @@ def test_spend_that_nobody_can_price_is_not_called_zero_dollars() -> None:
 def test_long_names_cannot_push_the_dollars_the_deployment_or_its_approver_out_of_sight() -> None:
     long = {name: f"{name}-" + "x" * 400 + "-end" for name in ("service", "model", "principal", "team")}
     deployment = msgspec.structs.replace(
-        FIRING.cause.deployment, id="d" * 256, version="v" * 256, actor="a" * 256, approver="grace-" + "g" * 250
+        DEPLOYMENT, id="d" * 256, version="v" * 256, actor="a" * 256, approver="grace-" + "g" * 250
     )
     cause = msgspec.structs.replace(FIRING.cause, deployment=deployment)
     message = message_of(msgspec.structs.replace(FIRING, scope=long, cause=cause))

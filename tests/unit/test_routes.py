@@ -7,7 +7,14 @@ import msgspec
 import pytest
 import yaml
 
-from streams.notifiers import ConsoleSettings, PagerDutySettings, ReceiverError, SlackSettings, open_receivers
+from streams.notifiers import (
+    ConsoleSettings,
+    PagerDutySettings,
+    ReceiverError,
+    ReceiverSettings,
+    SlackSettings,
+    open_receivers,
+)
 from streams.routes import Routes
 from tests.contracts.alerts import FIRING, GROWN, RESOLVED, TICKET, UPDATED
 
@@ -101,7 +108,7 @@ def test_a_slack_receiver_is_a_webhook_or_a_bot(slack: dict[str, str], said: str
 
 
 def test_every_missing_secret_is_named_at_once_with_its_receiver() -> None:
-    receivers = {
+    receivers: dict[str, ReceiverSettings] = {
         "pager": PagerDutySettings(routing_key_env="PAGER_KEY"),
         "ops": SlackSettings(webhook_url_env="SLACK_URL"),
         "terminal": ConsoleSettings(),

@@ -1,0 +1,185 @@
+"""A Kafka worker: intake, and Faust's agents watch, incidents and deliver. Any number of them share the work."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+import msgspec
+import structlog
+
+from detectors.events import Alert
+from detectors.frame import Frame
+from detectors.intake import Intake, IntakeOutput
+from detectors.watch import MinuteReport
+from streams.kafka.agents import Agent, Beside, Holding, Stage, StageWork, Work
+from streams.kafka.deliver import KafkaOutbox
+from streams.kafka.faust_app import build_app
+from streams.kafka.intake import IntakeService
+from streams.kafka.lease import Lane, Lease, Passing, no_passing
+from streams.kafka.settings import KafkaSettings
+from streams.kafka.topics import (
+    ALERTS,
+    CANDIDATES,
+    DEAD_LETTERS,
+    FRAMES,
+    STATE_DELIVER,
+    STATE_INCIDENTS,
+    STATE_WATCH,
+    check_topics,
+)
+from streams.outbox import Outbox
+
+GIVEN_UP = 70
+"""Exit code of a worker that must be started again."""
+
+STOP_SECONDS = 60.0
+
+_log = structlog.get_logger(__name__)
+
+
+class TopicsError(Exception):
+    """The topics are not as they must be; the message names each fault and its cure."""
+
+
+class WorkerParts(msgspec.Struct, frozen=True):
+    """What a worker is made of; all that is not Kafka.
+
+    ``watches`` has a stage a shard. ``receivers_of`` says who hears of an alert, given who has heard of its
+    incident; ``open_delivery`` makes what serves an outbox. The observers are told of what was taken, of each
+    minute report made, and of each alert raised; after a crash, of the last few seconds' once more.
+    """
+
+    intake: Intake
+    watches: Sequence[Stage[object, Frame, MinuteReport]]
+    incidents: Stage[object, MinuteReport, Alert]
+    receivers_of: Callable[[Alert, Sequence[str]], Sequence[str]]
+    open_delivery: Callable[[Outbox], Beside]
+    idle_seconds: float = 60.0
+    observe_intake: Callable[[IntakeOutput], None] = lambda output: None
+    observe_report: Callable[[MinuteReport], None] = lambda report: None
+    observe_alert: Callable[[Alert], None] = lambda alert: None
+
+
+def exit_at_once(error: BaseException) -> NoReturn:
+    """End the process: what is in doubt is not carried on, a restart goes on from what was saved."""
+    _log.critical("giving_up", error=repr(error), exc_info=error)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(GIVEN_UP)
+
+
+class KafkaWorker:
+    """One worker.
+
+    Parameters
+    ----------
+    settings
+        Where Kafka is.
+    parts
+        What it is made of.
+    name
+        Of this worker, unlike any other's and the same after a restart: then a restart within the session timeout
+        moves no partitions. None where there is no such name.
+    give_up
+        Ends the process at once.
+    passing
+        For tests that crash at every point.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        parts: WorkerParts,
+        name: str | None = None,
+        give_up: Callable[[BaseException], NoReturn] = exit_at_once,
+        passing: Passing = no_passing,
+    ) -> None:
+        self._settings = settings
+        self._parts = parts
+        self._name = name
+        self._give_up = give_up
+        self._passing = passing
+        self._stopping = asyncio.Event()
+        self._agents = [
+            Agent(settings.topic(FRAMES), self._hold_watch, give_up),
+            Agent(settings.topic(CANDIDATES), self._hold_incidents, give_up),
+            Agent(settings.topic(ALERTS), self._hold_delivery, give_up),
+        ]
+        self.outbox: KafkaOutbox | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether this worker holds all that it was given."""
+        holdings = [holding for agent in self._agents for holding in agent.held.values()]
+        return all(agent.was_assigned for agent in self._agents) and all(holding.is_ready for holding in holdings)
+
+    def stop(self) -> None:
+        """Let :meth:`run` save everything and return."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Work until told to stop.
+
+        Raises
+        ------
+        TopicsError
+            If a topic is missing or not as it must be.
+        """
+        faults = await asyncio.to_thread(check_topics, self._settings, len(self._parts.watches))
+        if faults:
+            raise TopicsError("\n".join(map(str, faults)))
+        app = build_app(self._settings, self._agents, self._name)
+        intake = IntakeService(
+            self._settings, self._parts.intake, self._parts.idle_seconds, self._name, self._parts.observe_intake
+        )
+        await app.start()
+        taking = asyncio.create_task(intake.run(), name="intake")
+        ended = asyncio.create_task(app.wait_until_stopped(), name="faust")
+        stopping = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait((taking, ended, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if not self._stopping.is_set():
+            failed = taking.exception() if taking.done() else app.crash_reason
+            self._give_up(failed or RuntimeError("intake or Faust has stopped by itself"))
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                intake.stop()
+                await taking
+                await asyncio.gather(*(agent.close() for agent in self._agents))
+                await app.stop()
+        except Exception as error:
+            self._give_up(error)
+
+    def _hold_watch(self, shard: int) -> Holding:
+        work = StageWork(self._parts.watches[shard], Frame.decode, self._report_bytes)
+        return self._hold("watch", shard, FRAMES, STATE_WATCH, CANDIDATES, work)
+
+    def _hold_incidents(self, partition: int) -> Holding:
+        work = StageWork(self._parts.incidents, MinuteReport.decode, self._alert_bytes)
+        return self._hold("incidents", partition, CANDIDATES, STATE_INCIDENTS, ALERTS, work)
+
+    def _hold_delivery(self, partition: int) -> Holding:
+        async def save() -> None:
+            await holding.save()
+
+        outbox = self.outbox = KafkaOutbox(self._parts.receivers_of, save)
+        holding = self._hold("deliver", partition, ALERTS, STATE_DELIVER, DEAD_LETTERS, outbox)
+        holding.run_beside(lambda: self._parts.open_delivery(outbox))
+        return holding
+
+    def _hold(self, agent: str, partition: int, given: str, state: str, made: str, work: Work) -> Holding:
+        topic = self._settings.topic
+        lane = Lane(agent, partition, topic(given), topic(state), topic(made), self._settings.application, f"{agent}/1")
+        lease = Lease(self._settings, lane, self._name or f"process {os.getpid()}", self._passing)
+        return Holding(lease, work, self._settings, self._give_up)
+
+    def _report_bytes(self, report: MinuteReport) -> bytes:
+        self._parts.observe_report(report)
+        return report.encode()
+
+    def _alert_bytes(self, alert: Alert) -> bytes:
+        self._parts.observe_alert(alert)
+        return msgspec.json.encode(alert)
