@@ -16,7 +16,7 @@ from detectors.prices import PriceTable
 from detectors.series import View
 from detectors.verdicts import Detector
 from detectors.watch import SeriesWatch, Watch
-from streams.settings import Settings
+from streams.configuration.settings import Settings
 
 
 class Plan(msgspec.Struct, frozen=True):

@@ -13,12 +13,12 @@ from streams.commands.configured import ConfigFolder
 from streams.commands.endings import FAILED
 
 if TYPE_CHECKING:
-    from streams.settings import Settings
+    from streams.configuration.settings import Settings
 
 
 def check(config: ConfigFolder = None) -> None:
     """Name every mistake in the configuration, with its line; exit with 1 if there is any."""
-    from streams.settings import ConfigError, find_folder, load
+    from streams.configuration.settings import ConfigError, find_folder, load
 
     try:
         settings = load(find_folder(config), now=datetime.now(UTC))

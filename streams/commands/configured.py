@@ -12,7 +12,7 @@ import typer
 from streams.commands.endings import fail
 
 if TYPE_CHECKING:
-    from streams.settings import Settings
+    from streams.configuration.settings import Settings
 
 ConfigFolder = Annotated[
     Path | None,
@@ -27,7 +27,7 @@ ConfigFolder = Annotated[
 
 def load_or_exit(config: Path | None, initiatives: Path | None = None) -> Settings:
     """Read the configuration; print every mistake and exit with 1 if it has any."""
-    from streams.settings import ConfigError, find_folder, load
+    from streams.configuration.settings import ConfigError, find_folder, load
 
     try:
         settings = load(find_folder(config), initiatives=initiatives)

@@ -18,7 +18,7 @@ from streams.commands.counting import counting
 from streams.commands.endings import one_line
 
 if TYPE_CHECKING:
-    from streams.replay import ReplaySummary
+    from streams.replay.replay import ReplaySummary
 
 Input = typer.Argument(
     metavar="USAGE", help="Usage events in order of arrival: .ndjson, .ndjson.gz, or - for standard input."
@@ -43,10 +43,10 @@ def replay(
     """Run files through detection by event time alone; write the alerts."""
     settings = load_or_exit(config, initiatives)
     from streams.app import build_stages, plan_of
-    from streams.catalogue import build_prices
-    from streams.replay import Listeners
-    from streams.replay import replay as replay_files
-    from streams.spend_sums import SpendSums
+    from streams.configuration.catalogue import build_prices
+    from streams.replay.replay import Listeners
+    from streams.replay.replay import replay as replay_files
+    from streams.replay.spend_sums import SpendSums
 
     stages = build_stages(plan_of(settings, shards=1), build_prices(settings.prices))
     rejected: Counter[str] = Counter()

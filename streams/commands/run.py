@@ -15,7 +15,7 @@ from streams.commands.logs import set_up_logs
 def run(config: ConfigFolder = None) -> None:
     """Take events by HTTP, detect, tell people. SIGTERM stops it cleanly, SIGHUP reads the configuration again."""
     settings = load_or_exit(config)
-    from streams.service import SERVICE_ERRORS, serve
+    from streams.embedded.service import SERVICE_ERRORS, serve
 
     set_up_logs()
     with one_line(*SERVICE_ERRORS):

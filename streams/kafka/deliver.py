@@ -15,8 +15,8 @@ from typing import Literal
 import msgspec
 
 from detectors.events import Alert
+from streams.delivery.outbox import Outcome, Pending, Waiting
 from streams.notifiers.notifier import Memo
-from streams.outbox import Outcome, Pending, Waiting
 
 _ENTRY, _INCIDENT, _COUNT = "entry/", "incident/", "count"
 
@@ -56,7 +56,7 @@ Save = Callable[[], Awaitable[None]]
 
 
 class KafkaOutbox:
-    """The alerts that wait; :class:`streams.kafka.agents.Work` and :class:`streams.outbox.Outbox` in one.
+    """The alerts that wait; :class:`streams.kafka.agents.Work` and :class:`streams.delivery.outbox.Outbox` in one.
 
     Every entry and every incident is a page, so that a checkpoint writes only what changed.
 

@@ -10,7 +10,7 @@ import msgspec
 
 from streams.kafka.client import new_producer
 from streams.kafka.settings import KafkaSettings
-from streams.replay import lines_of
+from streams.replay.replay import lines_of
 
 RECEIVED_HEADER = "received"
 UNKNOWN = b"unknown"

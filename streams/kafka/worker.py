@@ -15,6 +15,7 @@ from detectors.events import Alert
 from detectors.frame import Frame
 from detectors.intake import Intake, IntakeOutput
 from detectors.watch import MinuteReport
+from streams.delivery.outbox import Outbox
 from streams.kafka.agents import Agent, Beside, Holding, Stage, StageWork, Work
 from streams.kafka.deliver import KafkaOutbox
 from streams.kafka.faust_app import build_app
@@ -31,7 +32,6 @@ from streams.kafka.topics import (
     STATE_WATCH,
     check_topics,
 )
-from streams.outbox import Outbox
 
 GIVEN_UP = 70
 """Exit code of a worker that must be started again."""

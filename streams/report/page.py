@@ -12,7 +12,7 @@ from xml.etree.ElementTree import Element
 
 from detectors.clock import MINUTES_PER_HOUR
 from detectors.events import Alert, DeploymentEvent, Initiative
-from streams.replay import ReplaySummary
+from streams.replay.replay import ReplaySummary
 from streams.report.bars import share_bar
 from streams.report.card import card, figure
 from streams.report.incidents import MOST_BUCKETS, ReportedIncident, bucket_means, bucket_size, gather, without_echoes

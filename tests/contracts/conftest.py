@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from streams.delivery import Delivery
+from streams.delivery.delivery import Delivery
+from streams.delivery.routes import RetrySettings
 from streams.notifiers import PagerDutySettings, ReceiverSettings, SlackSettings, open_receivers
 from streams.notifiers.exchange import Http, open_http
-from streams.routes import RetrySettings
 from tests.contracts.pagerduty_server import PagerDutyServer
 from tests.contracts.slack_server import SlackServer
 

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from streams.delivery import Delivery
+from streams.delivery.delivery import Delivery
 from streams.notifiers import PagerDutySettings
 from tests.contracts.alerts import FIRING, GROWN, RESOLVED, TICKET, UPDATED
 from tests.contracts.conftest import Deliver

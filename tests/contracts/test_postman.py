@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from detectors.events import Alert
+from streams.delivery.outbox import SqliteOutbox
+from streams.delivery.postman import Postman
+from streams.delivery.routes import Route, Routes
 from streams.notifiers import PagerDutySettings, ReceiverSettings, SlackSettings, open_receivers
-from streams.outbox import SqliteOutbox
-from streams.postman import Postman
-from streams.routes import Route, Routes
 from tests.contracts.alerts import FIRING, RESOLVED, UPDATED, another
 from tests.contracts.conftest import QUICK
 from tests.contracts.local_server import Fault

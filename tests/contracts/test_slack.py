@@ -6,10 +6,10 @@ import time
 import msgspec
 import pytest
 
-from streams.delivery import Delivery
+from streams.delivery.delivery import Delivery
+from streams.delivery.routes import RetrySettings
 from streams.notifiers import SlackSettings
 from streams.notifiers.exchange import open_http
-from streams.routes import RetrySettings
 from tests.contracts.alerts import FIRING, GROWN, RESOLVED, TICKET, UPDATED, another
 from tests.contracts.conftest import QUICK, Deliver
 from tests.contracts.local_server import Fault

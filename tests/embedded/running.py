@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from streams.store import Totals
+from streams.embedded.store import Totals
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "a-token-for-tests"

@@ -10,11 +10,11 @@ import msgspec
 
 from detectors.intake import RawMessage
 from streams.app import build_stages, plan_of
-from streams.catalogue import build_prices
+from streams.configuration.catalogue import build_prices
+from streams.configuration.settings import load
+from streams.embedded.store import Totals
+from streams.embedded.tally import Tally
 from streams.pipeline import Pipeline
-from streams.settings import load
-from streams.store import Totals
-from streams.tally import Tally
 from tests.embedded.running import Service, wait_until
 
 EVENTS_A_REQUEST = 250

@@ -8,9 +8,9 @@ import pytest
 
 from detectors.intake import Intake, IntakeOutput, IntakeSettings, RawMessage
 from detectors.prices import PriceTable
-from streams.inbox import DurableInbox
+from streams.embedded.inbox import DurableInbox
+from streams.embedded.store import Store
 from streams.sources.http import InboxUnavailableError, Kind
-from streams.store import Store
 
 
 class CountingStore(Store):

@@ -10,12 +10,12 @@ import pytest
 from detectors.intake import Intake, IntakeOutput, IntakeSettings, IntakeState, RawMessage
 from detectors.prices import PriceTable
 from streams.app import Stages, build_stages, plan_of
+from streams.configuration.settings import find_folder, load
+from streams.delivery.outbox import SqliteOutbox
+from streams.delivery.routes import Routes
+from streams.embedded.processor import Configuration, PoisonError, Processor
+from streams.embedded.store import Store
 from streams.metrics import Metrics
-from streams.outbox import SqliteOutbox
-from streams.processor import Configuration, PoisonError, Processor
-from streams.routes import Routes
-from streams.settings import find_folder, load
-from streams.store import Store
 
 POISON = b"poison"
 

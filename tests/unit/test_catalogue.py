@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from detectors.prices import Rates
-from streams.catalogue import build_prices, public_rates
-from streams.config_files import Price, TokenPrices
-from streams.settings import load
+from streams.configuration.catalogue import build_prices, public_rates
+from streams.configuration.files import Price, TokenPrices
+from streams.configuration.settings import load
 
 ROOT = Path(__file__).resolve().parents[2]
 EPOCH = date(1970, 1, 1)

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from streams.commands import app
-from streams.config_files import BurstwatchYaml, InitiativesYaml, PricesYaml
-from streams.mistakes import Mistake
-from streams.routes import Routes
-from streams.settings import REGISTRY, ConfigError, load
-from streams.yaml_check import Checker
+from streams.configuration.files import BurstwatchYaml, InitiativesYaml, PricesYaml
+from streams.configuration.mistakes import Mistake
+from streams.configuration.settings import REGISTRY, ConfigError, load
+from streams.configuration.yaml_check import Checker
+from streams.delivery.routes import Routes
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = Path("tests/goldens/check")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from detectors.events import Alert
-from streams.outbox import Outcome, Pending, SqliteOutbox
+from streams.delivery.outbox import Outcome, Pending, SqliteOutbox
 from tests.contracts.alerts import FIRING, RESOLVED, UPDATED, another
 
 SENT = Outcome("delivered", {"ts": "1"}, "ok", 1)

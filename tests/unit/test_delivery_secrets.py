@@ -9,11 +9,11 @@ import pytest
 import structlog
 from aiohttp import web
 
-from streams.delivery import Delivery
+from streams.delivery.delivery import Delivery
+from streams.delivery.routes import RetrySettings
 from streams.notifiers import PagerDutySettings, ReceiverSettings, SlackSettings, WebhookSettings, open_receivers
 from streams.notifiers.exchange import Http, open_http, post
 from streams.notifiers.notifier import Refused, Secret, TryAgain
-from streams.routes import RetrySettings
 from tests.contracts.alerts import FIRING
 from tests.contracts.local_server import Fault, LocalServer
 

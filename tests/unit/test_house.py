@@ -18,7 +18,7 @@ FUNCTION_LINES = 70
 WORLDLY_STDLIB = {"asyncio", "http", "multiprocessing", "os", "socket", "sqlite3", "subprocess", "threading", "urllib"}
 PURE_IMPORTS = (sys.stdlib_module_names - WORLDLY_STDLIB) | {"detectors", "msgspec", "numpy", "scipy", "sklearn"}
 
-CLOCK_READERS = ("streams/embedded.py", "streams/delivery.py", "streams/kafka/")
+CLOCK_READERS = ("streams/commands/", "streams/embedded/", "streams/delivery/", "streams/kafka/")
 WALL_CLOCK_CALLS = {
     "time.time",
     "time.time_ns",

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors.events import Alert, Cause, DeploymentEvent, Initiative, Intent
-from streams.replay import ReplaySummary
+from streams.replay.replay import ReplaySummary
 from streams.report import SpendByMinute, write_report
 from tests.unit.reported import alert, deployment, flat, life, spend
 

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 import yaml
 
+from streams.delivery.routes import Routes
 from streams.notifiers import (
     ConsoleSettings,
     PagerDutySettings,
@@ -15,7 +16,6 @@ from streams.notifiers import (
     SlackSettings,
     open_receivers,
 )
-from streams.routes import Routes
 from tests.contracts.alerts import FIRING, GROWN, RESOLVED, TICKET, UPDATED
 
 RECEIVERS = {name: {"type": "console"} for name in ("pager", "search", "finops", "rest")}

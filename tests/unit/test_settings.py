@@ -11,9 +11,9 @@ import pytest
 
 from detectors.events import PlannedBurst
 from detectors.kinds import KINDS
-from streams.config_files import BurstwatchYaml, InitiativesYaml
-from streams.settings import REGISTRY, ConfigError, Settings, default_folder, find_folder, load
-from streams.yaml_check import Checker
+from streams.configuration.files import BurstwatchYaml, InitiativesYaml
+from streams.configuration.settings import REGISTRY, ConfigError, Settings, default_folder, find_folder, load
+from streams.configuration.yaml_check import Checker
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "config"

@@ -8,7 +8,7 @@ import pytest
 
 from detectors.events import Alert
 from detectors.intake import Reject
-from streams.store import SCHEMA_VERSION, Checkpoint, Progress, StateError, Store, Totals, Waiting
+from streams.embedded.store import SCHEMA_VERSION, Checkpoint, Progress, StateError, Store, Totals, Waiting
 
 DATABASE = "burstwatch.db"
 

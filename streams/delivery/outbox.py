@@ -137,7 +137,7 @@ class SqliteOutbox:
     path
         Of the file; the runtime that inserts alerts has it open too.
     receivers_of
-        Who hears of an alert, given who has heard of its incident: :meth:`streams.routes.Routes.receivers_of`.
+        Who hears of an alert, given who has heard of its incident: :meth:`streams.delivery.routes.Routes.receivers_of`.
     clock
         Unix seconds.
 

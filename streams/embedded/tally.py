@@ -14,9 +14,9 @@ from detectors.intake import Reject
 from detectors.prices import NANO
 from detectors.verdicts import ANOMALOUS, NORMAL, WARMING
 from detectors.watch import MinuteReport
+from streams.embedded.store import Totals
 from streams.metrics import Metrics
 from streams.pipeline import Passed
-from streams.store import Totals
 
 _STATUS = {WARMING: "warming", NORMAL: "normal", ANOMALOUS: "anomalous"}
 _TEAM, _SERVICE = DIMENSIONS.index("team"), DIMENSIONS.index("service")

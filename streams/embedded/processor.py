@@ -16,11 +16,11 @@ import structlog
 from detectors.clock import MINUTES_PER_WEEK
 from detectors.intake import IntakeOutput, IntakeState, RawMessage, Reject
 from streams.app import Stages
+from streams.delivery.routes import Routes
+from streams.embedded.store import Checkpoint, InboxRow, Progress, Store, Totals
+from streams.embedded.tally import Tally
 from streams.metrics import Metrics
 from streams.pipeline import Passed, Pipeline
-from streams.routes import Routes
-from streams.store import Checkpoint, InboxRow, Progress, Store, Totals
-from streams.tally import Tally
 
 EVENTS_AT_ONCE = 5000
 _PARTITION = 0

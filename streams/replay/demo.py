@@ -13,12 +13,12 @@ from rich.text import Text
 
 from detectors.events import Alert, DeploymentEvent
 from streams.app import build_stages, plan_of
-from streams.catalogue import build_prices
+from streams.configuration.catalogue import build_prices
+from streams.configuration.settings import Settings
 from streams.notifiers.console import panel_of
 from streams.notifiers.message import message_of
-from streams.replay import Listeners, ReplaySummary, lines_of, replay
+from streams.replay.replay import Listeners, ReplaySummary, lines_of, replay
 from streams.report import SpendCounter, write_report
-from streams.settings import Settings
 
 USAGE, DEPLOYMENTS, INITIATIVES = "usage.ndjson.gz", "deployments.ndjson", "initiatives.yaml"
 """The files of a sample."""

@@ -15,10 +15,10 @@ import stamina
 import structlog
 
 from detectors.events import Alert
+from streams.delivery.outbox import Outcome
+from streams.delivery.routes import RetrySettings
 from streams.notifiers.exchange import Http
 from streams.notifiers.notifier import Memo, Notifier, Refused, Sent, TryAgain
-from streams.outbox import Outcome
-from streams.routes import RetrySettings
 
 _log = structlog.get_logger(__name__)
 

@@ -13,12 +13,12 @@ from typing import TypeVar
 from detectors.events import Initiative
 from detectors.kinds import KINDS
 from detectors.verdicts import Detector
-from streams.config_files import BurstwatchYaml, InitiativesYaml, Price, PricesYaml
-from streams.config_sense import check_burstwatch, check_initiatives, check_prices, check_routes
-from streams.mistakes import Mistake
+from streams.configuration.files import BurstwatchYaml, InitiativesYaml, Price, PricesYaml
+from streams.configuration.mistakes import Mistake
+from streams.configuration.sense import check_burstwatch, check_initiatives, check_prices, check_routes
+from streams.configuration.yaml_check import Checker, Registry
+from streams.delivery.routes import Routes
 from streams.notifiers.console import ConsoleSettings
-from streams.routes import Routes
-from streams.yaml_check import Checker, Registry
 
 BURSTWATCH_YAML = "burstwatch.yaml"
 ROUTES_YAML = "routes.yaml"

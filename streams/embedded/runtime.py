@@ -19,12 +19,12 @@ import msgspec
 import structlog
 from msgspec import Meta
 
-from streams.inbox import DurableInbox
+from streams.delivery.routes import Routes
+from streams.embedded.inbox import DurableInbox
+from streams.embedded.processor import Configuration, Processor
+from streams.embedded.store import Store
 from streams.metrics import Metrics
-from streams.processor import Configuration, Processor
-from streams.routes import Routes
 from streams.sources.http import HttpSource
-from streams.store import Store
 from streams.web import Readiness, WebServer
 
 _TURN_PAUSE_SECONDS = 0.25

@@ -15,7 +15,7 @@ from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import ModelPrice, TieredPrices
 
 from detectors.prices import PriceTable, Rates
-from streams.config_files import Price
+from streams.configuration.files import Price
 
 EPOCH = date(1970, 1, 1)
 _BEFORE_ALL = -(2**31)

@@ -11,9 +11,19 @@ from typing import Any, Literal, TypeVar
 import msgspec
 from msgspec import inspect
 
-from streams.mistakes import Mistake, nearest_word
-from streams.type_words import LISTS, MAPPINGS, annotation_of, describe
-from streams.yaml_tree import MappingNode, Node, ScalarNode, SequenceNode, YamlError, found, line_of, parse, plain
+from streams.configuration.mistakes import Mistake, nearest_word
+from streams.configuration.type_words import LISTS, MAPPINGS, annotation_of, describe
+from streams.configuration.yaml_tree import (
+    MappingNode,
+    Node,
+    ScalarNode,
+    SequenceNode,
+    YamlError,
+    found,
+    line_of,
+    parse,
+    plain,
+)
 
 Registry = Mapping[type, tuple[str, Mapping[str, type]]]
 """For a base type, the key whose value names the subtype to decode into, and the subtypes by that name."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from streams.delivery import Delivery, Observe
+from streams.delivery.delivery import Delivery, Observe
+from streams.delivery.outbox import Outbox, Pending
+from streams.delivery.routes import RetrySettings
 from streams.notifiers.exchange import open_http
 from streams.notifiers.notifier import Notifier
-from streams.outbox import Outbox, Pending
-from streams.routes import RetrySettings
 
 LOOK_EVERY_SECONDS = 0.5
 """How often an idle receiver looks for new alerts although nobody woke it."""

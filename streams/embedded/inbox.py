@@ -14,8 +14,8 @@ import msgspec
 import structlog
 
 from detectors.intake import IntakeOutput, RawMessage
+from streams.embedded.store import Store
 from streams.sources.http import BadEvent, InboxUnavailableError, Kind, Receipt
-from streams.store import Store
 
 _RETRY_FULL_SECONDS = 5
 _RETRY_DISK_SECONDS = 30

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from streams.mistakes import nearest_word
-from streams.yaml_check import Checker
+from streams.configuration.mistakes import nearest_word
+from streams.configuration.yaml_check import Checker
 
 
 def check_burstwatch(checker: Checker) -> None:

@@ -13,18 +13,18 @@ import structlog
 
 from detectors.events import Alert
 from streams.app import build_stages, plan_of
-from streams.catalogue import build_prices
-from streams.embedded import EmbeddedService, EmbeddedSettings, OpenDoorError
+from streams.configuration.catalogue import build_prices
+from streams.configuration.settings import ConfigError, Settings, load
+from streams.delivery.outbox import SqliteOutbox
+from streams.delivery.postman import Postman
+from streams.delivery.routes import Routes
+from streams.embedded.processor import Configuration
+from streams.embedded.runtime import EmbeddedService, EmbeddedSettings, OpenDoorError
+from streams.embedded.store import StateError, Store
 from streams.metrics import Metrics
 from streams.notifiers import open_receivers
 from streams.notifiers.notifier import ReceiverError
-from streams.outbox import SqliteOutbox
 from streams.pipeline import StateMismatchError
-from streams.postman import Postman
-from streams.processor import Configuration
-from streams.routes import Routes
-from streams.settings import ConfigError, Settings, load
-from streams.store import StateError, Store
 
 SERVICE_ERRORS = (ConfigError, ReceiverError, StateError, StateMismatchError, OpenDoorError, OSError)
 """What keeps the service from starting, each with a sentence that says what to do."""

@@ -1,0 +1,1 @@
+"""What SREs edit, read and checked: files, mistakes, settings, prices."""

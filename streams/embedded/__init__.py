@@ -1,0 +1,1 @@
+"""The stages in one process, with their state in SQLite."""
