@@ -116,8 +116,9 @@ def find_folder(given: Path | None) -> Path:
 
 def default_folder() -> Path:
     """Return the configuration that is shipped: inside the package, or beside it in a checkout."""
-    packaged = Path(__file__).parent / "default_config"
-    return packaged if packaged.is_dir() else Path(__file__).parent.parent / "config"
+    package = Path(__file__).parents[1]
+    packaged = package / "default_config"
+    return packaged if packaged.is_dir() else package.parent / "config"
 
 
 def _read(checker: Checker, kind: type[T], *, otherwise: T | None = None) -> T | None:
