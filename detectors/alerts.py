@@ -5,20 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from detectors.cause import evidence
-from detectors.clock import moment_of
+from detectors.clock import minute_of, moment_of
 from detectors.events import Alert, Cause, Driver, Initiative, State
 from detectors.forecast import DailySpend, forecast
 from detectors.prices import NANO
 
 if TYPE_CHECKING:
     from detectors.incidents import Incident
+    from detectors.judge import Candidate
 
 _WHAT = {
     "requests": "requests",
     "input_per_request": "input tokens a request",
     "output_per_request": "output tokens a request",
-    "cache_share": "the price of input as cached",
-    "model_mix": "the price of the models used",
+    "cache_share": "dollars a million input tokens as cached",
+    "model_mix": "the list price of a million input tokens",
     "unit_price": "the price paid over list",
     "idle_gpu": "GPU spend without requests",
 }
@@ -37,7 +38,7 @@ _TODO = {
 def alert_of(incident: Incident, minute: int, what: str, spend: DailySpend, initiative: Initiative | None) -> Alert:
     """Return the alert that tells of an incident in a minute."""
     first = incident.first
-    scope = {"team": first.team, **first.name.scope()}
+    scope = {"team": first.team, "principal": first.principal, **first.name.scope()}
     if initiative is not None:
         scope["initiative"] = initiative.id
     observed = max(incident.observed_nano / NANO, incident.excess_usd)
@@ -57,7 +58,7 @@ def alert_of(incident: Incident, minute: int, what: str, spend: DailySpend, init
             deployment_id=deployment.id if deployment else None,
             contributions_usd={k: round(v, 9) for k, v in first.contributions_usd.items()},
             deployment=deployment,
-            evidence=evidence(deployment, incident.onset),
+            evidence=evidence(deployment, first.minute, incident.deployments_known),
         ),
         observed_usd=round(observed, 6),
         expected_usd=round(max(observed - incident.excess_usd, 0.0), 6),
@@ -77,6 +78,8 @@ def alert_of(incident: Incident, minute: int, what: str, spend: DailySpend, init
 def place_in_words(incident: Incident) -> str:
     """Where it burns, for people: the service first, then what is named beside it."""
     scope = incident.first.name.scope()
+    if incident.first.principal:
+        scope.setdefault("principal", incident.first.principal)
     parts = [scope.pop("service", "")] + [f"{name} {value}" for name, value in scope.items()]
     return ", ".join(part for part in parts if part) or "the whole organisation"
 
@@ -86,18 +89,32 @@ def reason_of(incident: Incident) -> str:
     first = incident.first
     if first.detector == "unpriced_model":
         return f"{first.score:,.0f} requests in a minute on {place_in_words(incident)} have no known price"
-    what = _WHAT.get(first.driver, "spend")
-    ratio = first.after / first.before if first.before > 0 and first.after > 0 else 0.0
-    if first.driver == "requests" or not ratio:
-        change = f"{what} drove spend {first.usd_per_hour:,.2f} USD an hour above usual on"
+    deployment = incident.deployment
+    if deployment is None:
+        when = f"within {first.horizon_minutes} minutes; {evidence(None, first.minute)}"
     else:
-        change = f"{what} rose from {first.before:,.0f} to {first.after:,.0f} (x{ratio:.1f}) on"
-    chance = incident.per_year
-    often = f"{chance:,.0f} such a year" if chance >= 1 else f"one such in {1 / max(chance, 1e-6):,.0f} years"
+        lag = first.minute - minute_of(deployment.time)
+        by = f" by {deployment.actor}" if deployment.actor else ""
+        when = f"within {max(lag, 1)} minutes of {deployment.kind} {deployment.id}{by}"
+    return f"{_change(first)} on {place_in_words(incident)} {when}; {_chance(incident.per_year)}"
+
+
+def _change(first: Candidate) -> str:
+    """What rose, and by how much."""
+    what = _WHAT.get(first.driver, "spend")
+    if first.driver == "requests" or first.before <= 0 or first.after <= first.before:
+        return f"{what} drove spend {first.usd_per_hour:,.2f} USD an hour above usual"
+    digits = 0 if first.after >= 100 else 2
     return (
-        f"{change} {place_in_words(incident)} within {first.horizon_minutes} minutes; "
-        f"{evidence(incident.deployment, incident.onset)}; {often} would be expected by chance"
+        f"{what} rose from {first.before:,.{digits}f} to {first.after:,.{digits}f} (x{first.after / first.before:.1f})"
     )
+
+
+def _chance(per_year: float) -> str:
+    """How often its like would come by itself."""
+    if per_year < 1:
+        return f"one like it in {1 / max(per_year, 1e-3):,.0f} years would be expected by chance"
+    return f"{per_year:,.0f} like it a year would be expected by chance"
 
 
 def action_of(incident: Incident) -> str:
@@ -109,6 +126,7 @@ def action_of(incident: Incident) -> str:
         return "add the model to prices.yaml; until then its spend is unknown, not zero"
     deployment = incident.deployment
     if deployment is not None:
-        asked = f" or ask {deployment.actor}" if deployment.actor else ""
-        return f"roll back {deployment.kind} {deployment.id}{asked}"
+        undo = "undo the rollback" if deployment.kind == "rollback" else f"roll back {deployment.kind}"
+        asked = f", or ask {deployment.actor}" if deployment.actor else ""
+        return f"{undo} {deployment.id}{asked}"
     return _TODO.get(first.driver, "look at {place}").format(place=place_in_words(incident))

@@ -1,38 +1,46 @@
-"""Which deployment explains an incident, with the evidence."""
+"""Which deployment explains an incident, with the evidence for and against."""
 
 from __future__ import annotations
 
-from detectors.clock import minute_of
+from typing import TYPE_CHECKING
+
+from detectors.clock import MINUTES_PER_DAY, minute_of
 from detectors.events import DeploymentEvent
 
-LONGEST_LAG_MINUTES = 60
+if TYPE_CHECKING:
+    from detectors.judge import Candidate
+
+LONGEST_LAG_MINUTES = 48
 """A deployment whose effect shows later than this is not blamed."""
-SLACK_MINUTES = 5
-"""An onset is an estimate; a deployment may come so much after it."""
-KEPT_MINUTES = 2880
-
-NOT_CAUSED_BY_DEPLOYMENTS = frozenset({"unit_price", "idle_gpu"})
-"""Drivers that no deployment moves."""
+LONGEST_WINDOW_MINUTES = 60
+"""However long the horizon that fired: an onset is an estimate, and in a day there is always a deployment."""
+KEPT_MINUTES = 14 * MINUTES_PER_DAY
 
 
-def guilty(deployments: list[DeploymentEvent], service: str | None, driver: str, onset: int) -> DeploymentEvent | None:
-    """Return the newest deployment of the service shortly before the onset, or None."""
-    if service is None or driver in NOT_CAUSED_BY_DEPLOYMENTS:
-        return None
-    near = [
-        d
-        for d in deployments
-        if d.service == service and onset - LONGEST_LAG_MINUTES <= minute_of(d.time) <= onset + SLACK_MINUTES
-    ]
+def guilty(deployments: list[DeploymentEvent], service: str, found: Candidate) -> DeploymentEvent | None:
+    """Return the newest deployment of the service shortly before what a candidate saw, or None."""
+    earliest = found.minute - min(found.horizon_minutes, LONGEST_WINDOW_MINUTES) - LONGEST_LAG_MINUTES
+    near = [d for d in deployments if d.service == service and earliest <= minute_of(d.time) <= found.minute]
     return max(near, key=lambda d: (d.time, d.id), default=None)
 
 
-def evidence(deployment: DeploymentEvent | None, onset: int) -> str:
-    """One plain sentence on why the deployment is blamed, or that none explains it."""
+def evidence(deployment: DeploymentEvent | None, minute: int, known: int = 0) -> str:
+    """One plain sentence on why the deployment is blamed, or that none explains it.
+
+    Parameters
+    ----------
+    deployment
+        The one that is blamed.
+    minute
+        When the incident was seen.
+    known
+        How many deployments the service had in the last two weeks.
+    """
     if deployment is None:
         return "no deployment explains it"
-    lag = onset - minute_of(deployment.time)
-    when = f"{lag} min before the onset" if lag > 0 else "with the onset"
+    lag = minute - minute_of(deployment.time)
     who = f" by {deployment.actor}" if deployment.actor else ""
     approved = f", approved by {deployment.approver}" if deployment.approver else ""
-    return f"{deployment.kind} {deployment.id}{who}{approved} on the same service, {when}"
+    failed = " (it failed)" if deployment.status == "failed" else ""
+    often = f"; the service had {known} in two weeks" if known > 1 else ""
+    return f"{deployment.kind} {deployment.id}{who}{approved}{failed} on the same service, {lag} min before{often}"

@@ -24,9 +24,14 @@ from detectors.frame import COST, DIMENSIONS, Key
 from detectors.judge import Candidate, Judge
 from detectors.ledger import ClosedMinute
 from detectors.prices import NANO
+from detectors.series import SeriesName
 from detectors.watch import MinuteReport, SeriesWatch, SeriesWatchState, Spend
 
 RANK: dict[Severity, int] = {"info": 0, "ticket": 1, "page": 2}
+
+
+_FAR_DEARER = 5.0
+"""A second cause pages beside an open page if it burns so many times as much."""
 
 
 class Money(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,6 +74,9 @@ class Incident(msgspec.Struct):
     usd_per_hour: float
     told_minute: int
     told_excess_usd: float
+    families: list[str]
+    deployments_known: int = 0
+    paged_minute: int = NEVER
     sequence: int = 0
 
 
@@ -149,7 +157,7 @@ class Incidents:
         """Take a report; return the alerts of the minutes that all shards have closed by now."""
         before = state.closed_through.get(report.shard, NEVER)
         state.closed_through[report.shard] = max(before, report.closed_through)
-        if report.report is not None or report.deployments:
+        if report.report is not None or report.spend is not None or report.deployments:
             state.waiting.setdefault(report.minute, []).append(report)
         if len(state.closed_through) < self._rules.shards:
             return state, []
@@ -168,16 +176,33 @@ class Incidents:
         if state.budget.began is None:
             state.budget.began = minute
         new = sorted((d for r in reports for d in r.deployments), key=lambda d: (d.time, d.service, d.id))
-        state.deployments = [d for d in state.deployments if minute_of(d.time) > minute - cause.KEPT_MINUTES] + new
+        if new:
+            state.deployments = [d for d in state.deployments if minute_of(d.time) > minute - cause.KEPT_MINUTES] + new
         spends = [r.spend for r in reports if r.spend is not None]
         if not spends:
             return []
         closed = self._count_spend(state, minute, spends)
-        state.wide, wide_report = self._wide.step(state.wide, state.keys, closed, [])
-        parts = [r.report for r in reports if r.report is not None] + [wide_report]
-        state.pooled, candidates = self._judge.step(state.pooled, parts)
+        parts = [r.report for r in reports if r.report is not None]
+        if self._wide.table.views:
+            state.wide, wide_reports = self._wide.step(state.wide, [(closed, [])], state.keys)
+            parts += [report for report in wide_reports if report is not None]
+        candidates: list[Candidate] = []
+        if parts:
+            state.pooled, candidates = self._judge.step(state.pooled, parts)
         self._follow(state, minute)
-        return [alert for c in candidates for alert in self._take(state, c)]
+        return [alert for c in self._by_place(candidates) for alert in self._take(state, c)]
+
+    def _by_place(self, candidates: list[Candidate]) -> list[Candidate]:
+        """Candidates of detectors that speak of a model, wherever it is used, as one a model."""
+        kept: list[Candidate] = []
+        wide: dict[tuple[str, str], list[Candidate]] = {}
+        for found in candidates:
+            place = self._budget.detector(found.detector).place
+            if place == "service":
+                kept.append(found)
+            else:
+                wide.setdefault((found.detector, found.name.scope()[place]), []).append(found)
+        return kept + [together(group, self._budget.detector(title).place) for (title, _), group in wide.items()]
 
     def _count_spend(self, state: IncidentsState, minute: int, spends: list[Spend]) -> ClosedMinute:
         """Add the minute to what was spent; return it as one closed minute for the wide views."""
@@ -196,60 +221,85 @@ class Incidents:
         return closed_minute(state.keys, minute, rows, [merged[row] for row in rows])
 
     def _follow(self, state: IncidentsState, minute: int) -> None:
-        """Count what open incidents' services spend; forget what is over an hour old."""
-        for service, hour in list(state.last_hour.items()):
-            for at in [at for at in hour if at <= minute - MINUTES_PER_HOUR]:
-                del hour[at]
-            if not hour:
-                del state.last_hour[service]
+        """Count what open incidents' services spend; forget what is over an hour old, each hour."""
+        if minute // MINUTES_PER_HOUR > state.done // MINUTES_PER_HOUR:
+            kept = {
+                service: {at: nano for at, nano in hour.items() if at > minute - MINUTES_PER_HOUR}
+                for service, hour in state.last_hour.items()
+            }
+            state.last_hour = {service: hour for service, hour in kept.items() if hour}
         for incident in state.open.values():
             service = incident.first.name.scope().get("service", "")
             incident.observed_nano += state.last_hour.get(service, {}).get(minute, 0)
 
     def _take(self, state: IncidentsState, found: Candidate) -> list[Alert]:
         """Let a candidate open an incident, or add to the one that is open at its place."""
-        place = place_of(found)
-        incident = state.open.get(place)
+        place, family = place_of(found), family_of(found)
+        apart = f"{place}\x1f{family}"
+        key = apart if apart in state.open else place
+        incident = state.open.get(key)
+        if incident is not None and self._is_another(state, incident, found, place, family):
+            key, incident = apart, None
         if incident is None:
             incident = self._open(state, found, place)
-            state.open[place] = incident
+            state.open[key] = incident
             return [self._alert(state, incident, found.minute, "firing")]
+        return self._add(state, incident, found, place)
+
+    def _add(self, state: IncidentsState, incident: Incident, found: Candidate, place: str) -> list[Alert]:
+        """Add a candidate to an open incident; tell of it if it is worse than was told, or has grown."""
         if found.minute > incident.last_minute:
             incident.excess_usd += found.usd_per_hour / 60 * min(found.minute - incident.last_minute, 5)
             incident.usd_per_hour = found.usd_per_hour
         else:
             incident.usd_per_hour = max(incident.usd_per_hour, found.usd_per_hour)
         incident.last_minute = found.minute
-        severity, p_value, per_year = self._weigh(state, found, incident.intent, place)
-        if RANK[severity] > RANK[incident.severity]:
-            incident.severity, incident.first = severity, found
-            incident.p_value, incident.per_year = p_value, per_year
-            self._explain(state, incident, found)
-            return [self._alert(state, incident, found.minute, "firing")]
+        if (family := family_of(found)) not in incident.families:
+            incident.families.append(family)
+        if incident.severity != "page":
+            severity, p_value, per_year = self._weigh(state, found, incident.intent, place)
+            if RANK[severity] > RANK[incident.severity]:
+                incident.severity, incident.first = severity, found
+                incident.p_value, incident.per_year = p_value, per_year
+                incident.onset = min(incident.onset, onset_of(found))
+                self._explain(state, incident, found)
+                return [self._alert(state, incident, found.minute, "firing")]
         grown = incident.excess_usd > 2 * incident.told_excess_usd
         due = found.minute - incident.told_minute >= self._rules.settings.update_every_minutes
         return [self._alert(state, incident, found.minute, "updated")] if grown and due else []
+
+    def _is_another(self, state: IncidentsState, incident: Incident, found: Candidate, place: str, family: str) -> bool:
+        """Whether a candidate is a second cause beside a page that is open: another family, and far dearer."""
+        if incident.severity != "page" or family in incident.families:
+            return False
+        if found.usd_per_hour <= _FAR_DEARER * max(incident.usd_per_hour, incident.first.usd_per_hour):
+            return False
+        return self._weigh(state, found, incident.intent, place)[0] == "page"
 
     def _open(self, state: IncidentsState, found: Candidate, place: str) -> Incident:
         spent = self._spent_last_hour(state, found)
         labels = self._labels(state, found)
         meant = intent.judge_intent(intent.initiative_of(self._rules.initiatives, labels), found.minute, spent)
         severity, p_value, per_year = self._weigh(state, found, meant, place)
-        onset = found.minute - found.horizon_minutes + 1
         seed = "\x1f".join([self._rules.organisation, place, str(found.minute)])
         incident = Incident(
             alert_id="bw-" + hashlib.blake2b(seed.encode(), digest_size=8).hexdigest(),
-            place=place, first=found, onset=onset, last_minute=found.minute, severity=severity, intent=meant,
+            place=place, first=found, onset=onset_of(found), last_minute=found.minute, severity=severity, intent=meant,
             deployment=None, p_value=p_value, per_year=per_year,
             observed_nano=round(found.observed_usd_per_hour / 60 * found.horizon_minutes / 2 * NANO),
             excess_usd=found.excess_usd, usd_per_hour=found.usd_per_hour, told_minute=found.minute, told_excess_usd=0.0,
+            families=[family_of(found)],
         )  # fmt: skip
         self._explain(state, incident, found)
         return incident
 
     def _explain(self, state: IncidentsState, incident: Incident, found: Candidate) -> None:
         service = found.name.scope().get("service")
-        incident.deployment = cause.guilty(state.deployments, service, found.driver, incident.onset)
+        blames = self._budget.detector(found.detector).blames_deployments
+        incident.deployment = cause.guilty(state.deployments, service, found) if service and blames else None
+        incident.deployments_known = sum(d.service == service for d in state.deployments)
+        if incident.severity == "page":
+            incident.paged_minute = found.minute
 
     def _weigh(
         self, state: IncidentsState, found: Candidate, meant: Intent, place: str
@@ -265,10 +315,14 @@ class Incidents:
         dear = found.usd_per_hour >= page.usd_per_hour and found.excess_usd >= page.excess_usd
         if found.detector == "unpriced_model":
             return "ticket", p_value, per_year
-        if rare and dear and state.paged_until.get(place, NEVER) < found.minute:
+        if rare and dear and not self._is_quiet(state, place, family_of(found), found.minute):
             return "page", p_value, per_year
         self._budget.observe(state.budget, found.minute, found.detector, place)
         return ("ticket" if found.usd_per_hour >= ticket.usd_per_hour else "info"), p_value, per_year
+
+    def _is_quiet(self, state: IncidentsState, place: str, family: str, minute: int) -> bool:
+        """Whether a place was paged for so lately that it does not page again."""
+        return max(state.paged_until.get(place, NEVER), state.paged_until.get(f"{place}\x1f{family}", NEVER)) >= minute
 
     def _end_quiet(self, state: IncidentsState, through: int) -> list[Alert]:
         """Resolve what has been quiet for long enough by a minute."""
@@ -278,13 +332,22 @@ class Incidents:
         for last, place in over:
             incident = state.open.pop(place)
             if incident.severity == "page":
-                state.paged_until[place] = last + quiet + self._rules.settings.quiet_after_page_minutes
+                self._rest(state, incident, last + quiet)
             incident.usd_per_hour = 0.0
             alerts.append(self._alert(state, incident, last + quiet, "resolved"))
         return alerts
 
+    def _rest(self, state: IncidentsState, incident: Incident, ended: int) -> None:
+        """Keep the place of a page quiet for a while: longer for what it was about, shorter for the rest."""
+        resting = self._rules.settings.quiet_after_page_minutes
+        state.paged_until = {place: until for place, until in state.paged_until.items() if until >= ended}
+        for family in incident.families:
+            state.paged_until[f"{incident.place}\x1f{family}"] = ended + resting
+        state.paged_until[incident.place] = incident.paged_minute + resting // 2
+
     def _spent_last_hour(self, state: IncidentsState, found: Candidate) -> float:
-        return sum(state.last_hour.get(found.name.scope().get("service", ""), {}).values()) / NANO
+        hour = state.last_hour.get(found.name.scope().get("service", ""), {})
+        return sum(nano for at, nano in hour.items() if at > found.minute - MINUTES_PER_HOUR) / NANO
 
     def _labels(self, state: IncidentsState, found: Candidate) -> dict[str, str]:
         key = state.labels.get(found.name.scope().get("service", ""))
@@ -305,6 +368,35 @@ def place_of(found: Candidate) -> str:
     if "service" in scope:
         return scope["service"]
     return "\x1f".join(f"{k}={v}" for k, v in scope.items())
+
+
+def together(found: list[Candidate], place: str) -> Candidate:
+    """Candidates of several series as one of the dimension that they share; the strongest speaks, dollars add up."""
+    loudest = max(found, key=lambda c: (c.score, c.name))
+    contributions: dict[str, float] = {}
+    for one in found:
+        for driver, usd in one.contributions_usd.items():
+            contributions[driver] = contributions.get(driver, 0.0) + usd
+    return msgspec.structs.replace(
+        loudest,
+        name=SeriesName((place,), (loudest.name.scope()[place],)),
+        team=loudest.team if len({c.team for c in found}) == 1 else "",
+        principal="",
+        excess_usd=sum(c.excess_usd for c in found),
+        usd_per_hour=sum(c.usd_per_hour for c in found),
+        observed_usd_per_hour=sum(c.observed_usd_per_hour for c in found),
+        contributions_usd=contributions,
+    )
+
+
+def onset_of(found: Candidate) -> int:
+    """The first minute of what a candidate saw, as far as its horizon tells."""
+    return found.minute - found.horizon_minutes + 1
+
+
+def family_of(found: Candidate) -> str:
+    """What kind of cause a candidate speaks of."""
+    return "tokens" if found.driver in ("input_per_request", "output_per_request") else found.driver
 
 
 def closed_minute(keys: list[Key], minute: int, rows: list[tuple[Key, int]], values: list[list[int]]) -> ClosedMinute:

@@ -8,6 +8,8 @@ interleave, nor on how many workers there are.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -170,6 +172,7 @@ SPEND_DIMENSIONS = ("team", "service", "environment", "initiative", "provider", 
 _BLANK = [f.DIMENSIONS.index(name) for name in f.DIMENSIONS if name not in SPEND_DIMENSIONS]
 
 
+@lru_cache(maxsize=65_536)
 def without_principal(key: Key) -> Key:
     """Return the key of the wide views: no principal, no source.
 

@@ -13,6 +13,14 @@ from detectors.frame import DIMENSIONS, Key
 View = tuple[str, ...]
 """Dimensions to watch by; the empty view is the whole organisation."""
 
+SERVICE, PRINCIPAL, MODEL, OTHER = range(4)
+"""What a series is: a service, one of its principals, one of its models, or anything else."""
+ROLES: dict[View, int] = {
+    ("service",): SERVICE,
+    ("service", "principal"): PRINCIPAL,
+    ("service", "model"): MODEL,
+}
+
 
 class SeriesName(msgspec.Struct, frozen=True, order=True):
     """A view and one value for each of its dimensions."""
@@ -41,8 +49,13 @@ class SeriesState(msgspec.Struct):
     names: list[SeriesName]
     teams: list[str | None]
     """The team whose rows a series holds; empty while none is known, None where several share it."""
+    services: list[str]
+    """The service that each belongs to; empty where its view names none."""
     hashes: NDArray[np.uint32]
-    view_size: NDArray[np.int32]
+    role: NDArray[np.int8]
+    """One of :data:`ROLES`, or :data:`OTHER`."""
+    whole: NDArray[np.int32]
+    """The series of the service that a principal's or model's series is a part of; itself for all others."""
     of_key: NDArray[np.int32]
     """Series of each key by view, shape (keys, views); -1 where the key has a blank in the view."""
     counted: NDArray[np.bool_]
@@ -68,7 +81,8 @@ class SeriesTable:
         """No series yet."""
         nothing = np.zeros(0, np.int32)
         of_key = np.zeros((0, len(self.views)), np.int32)
-        return SeriesState([], [], nothing.astype(np.uint32), nothing, of_key, nothing.astype(bool))
+        role = nothing.astype(np.int8)
+        return SeriesState([], [], [], nothing.astype(np.uint32), role, nothing, of_key, nothing.astype(bool))
 
     def extend(self, state: SeriesState, keys: list[Key]) -> None:
         """Add the keys that are new at the end of a list that only grows."""
@@ -83,7 +97,12 @@ class SeriesTable:
         state.counted = np.concatenate([state.counted, np.zeros(len(rows), bool)])
         new = state.names[known:]
         state.hashes = np.concatenate([state.hashes, np.array([name.hash() for name in new], np.uint32)])
-        state.view_size = np.concatenate([state.view_size, np.array([len(name.view) for name in new], np.int32)])
+        roles = np.array([ROLES.get(name.view, OTHER) for name in new], np.int8)
+        state.role = np.concatenate([state.role, roles])
+        wholes = [self._places.get(SeriesName(("service",), name.values[:1]), -1) for name in new]
+        own = np.arange(known, len(state.names))
+        is_part = ((roles == PRINCIPAL) | (roles == MODEL)) & (np.array(wholes, np.int32) >= 0)
+        state.whole = np.concatenate([state.whole, np.where(is_part, wholes, own).astype(np.int32)])
 
     def count_teams(self, state: SeriesState, keys: list[Key], closed: NDArray[np.int32]) -> None:
         """Take the teams of the keys that a closed minute holds: closed ones only, so that no frame's cut is seen."""
@@ -105,5 +124,6 @@ class SeriesTable:
                 self._places[name] = len(state.names)
                 state.names.append(name)
                 state.teams.append("")
+                state.services.append(name.scope().get("service", ""))
             row.append(self._places[name])
         return row

@@ -14,6 +14,7 @@ from detectors.baselines import (
     C_INPUT,
     C_MIX,
     C_OUTPUT,
+    C_SHARE,
     C_UNIT,
     C_VOLUME,
     GPU,
@@ -29,24 +30,37 @@ WARMING, NORMAL, ANOMALOUS = 0, 1, 2
 NO_DEPLOYMENT = 10**6
 """Minutes since the last deployment where there was none."""
 
-DRIVER_OF_CHANNEL = np.array([INPUT, OUTPUT, CACHE, MIX, UNIT, REQUESTS])
-assert list(range(6)) == [C_INPUT, C_OUTPUT, C_CACHE, C_MIX, C_UNIT, C_VOLUME]  # noqa: S101 — the order above is theirs
+DRIVER_OF_CHANNEL = np.array([INPUT, OUTPUT, CACHE, MIX, REQUESTS, UNIT, REQUESTS])
+assert list(range(7)) == [C_INPUT, C_OUTPUT, C_CACHE, C_MIX, C_SHARE, C_UNIT, C_VOLUME]  # noqa: S101 — the order above is theirs
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """What each row is to the service that it is a part of; columns of shape (rows,) unless said otherwise."""
+
+    models: NDArray[np.int32]
+    """How many models the service ever used."""
+    minutes_since_new_model: NDArray[np.int32]
+    """Since a model was first used in a service that was not new itself."""
+    whole_age_minutes: NDArray[np.int32]
+    joined_minutes: NDArray[np.int32]
+    """How much younger the part is than its service."""
+    dearer: Floats
+    """Logarithm of the price of the row's models over the usual of its service, (rows, h)."""
 
 
 class Seen(msgspec.Struct, frozen=True):
     """The active series of one closed minute, a row a series."""
 
     residuals: Residuals
-    view_size: NDArray[np.int32]
-    """How many dimensions the series' view has: 1 for a service, 2 for one of its principals or models."""
+    role: NDArray[np.int8]
+    """What each series is: see :data:`detectors.series.SERVICE`."""
     minutes_since_deployment: NDArray[np.int32]
     unpriced_requests: NDArray[np.int64]
     excess_usd: Floats
     """Dollars above the usual by horizon and channel, (rows, h, channels); see :func:`excess_by_channel`."""
     excess_usd_per_hour: Floats
     """The same an hour, at the present rate."""
-    features: NDArray[np.float32]
-    """:data:`detectors.features.FEATURES` by row."""
+    parts: Parts
     sampled: NDArray[np.bool_]
     """Rows that a detector may learn from as examples of the usual: a fixed share, chosen by hash."""
 
@@ -85,6 +99,12 @@ class Detector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     kind: ClassVar[str]
     pooled: ClassVar[bool] = False
     """Whether it judges the series of all shards together."""
+    place: ClassVar[str] = "service"
+    """The dimension by whose values its incidents are told apart."""
+    names_its_driver: ClassVar[bool] = False
+    """Whether what it saw has one cause only, so that no other driver is looked for."""
+    blames_deployments: ClassVar[bool] = True
+    """Whether a deployment can cause what it sees."""
     name: str = ""
     threshold: Annotated[float, Meta(gt=0)] = 5.0
     natural_per_week: Annotated[float, Meta(gt=0)] = 1.0
@@ -152,15 +172,20 @@ def excess_by_channel(residuals: Residuals) -> tuple[Floats, Floats]:
     """
     sums = residuals.sums
     tokens = sums[:, :, PAID]
-    in_share = np.divide(sums[:, :, LIST_IN], sums[:, :, LIST], out=np.zeros_like(tokens), where=sums[:, :, LIST] > 0)
-    part = np.stack([in_share, 1 - in_share, in_share, np.ones_like(in_share), np.ones_like(in_share)], axis=2)
-    grown = 1 - np.exp(-np.clip(residuals.step, -20, 20))
-    share = np.maximum(part * grown, 0.0)
+    listed = np.maximum(sums[:, :, LIST], 1e-30)
+    in_share = np.minimum(sums[:, :, LIST_IN] / listed, 1.0)
+    part = np.ones(residuals.step.shape)
+    part[:, :, C_INPUT] = part[:, :, C_CACHE] = in_share
+    part[:, :, C_OUTPUT] = 1 - in_share
+    part[:, :, C_SHARE] = 0.0  # a part's odds say nothing of its dollars: those are the volume's
+    share = np.maximum(part * (1 - np.exp(-np.clip(residuals.step, -20, 20))), 0.0)
     per_minute = residuals.usd_per_minute
     above = np.maximum(per_minute - residuals.usual_usd_per_minute, 0.0)
     total = tokens + sums[:, :, GPU]
     fraction = np.divide(above, per_minute, out=np.zeros_like(above), where=per_minute > 0)
     in_horizon = np.concatenate([share * tokens[:, :, None], (total * fraction)[:, :, None]], axis=2)
+    in_horizon[:, :, C_SHARE] = in_horizon[:, :, C_VOLUME]
     token_share = np.divide(tokens, total, out=np.zeros_like(tokens), where=total > 0)
     hourly = np.concatenate([share * (per_minute * token_share)[:, :, None], above[:, :, None]], axis=2) * 60
+    hourly[:, :, C_SHARE] = hourly[:, :, C_VOLUME]
     return in_horizon, hourly

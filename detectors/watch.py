@@ -6,6 +6,7 @@ here, so that the answer does not depend on how series are spread over shards.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TypeVar
 
 import msgspec
@@ -14,20 +15,24 @@ from numpy.typing import NDArray
 
 from detectors import codec
 from detectors.admission import NEVER
-from detectors.baselines import TOTALS, Baselines, BaselineState, Late, Residuals, totals_of
+from detectors.baselines import TOTALS, ActiveMinute, Baselines, BaselineState, Late, Residuals, totals_of
 from detectors.clock import minute_of
 from detectors.events import DeploymentEvent
-from detectors.features import features_of
-from detectors.frame import UNPRICED, Frame, Key
+from detectors.frame import LIST_INPUT, LIST_UNCACHED, UNPRICED, Frame, Key
 from detectors.ledger import ClosedMinute, Ledger, LedgerState, due_deployments, without_principal
-from detectors.series import SeriesName, SeriesState, SeriesTable, View
-from detectors.verdicts import ANOMALOUS, NO_DEPLOYMENT, Detector, Seen, Verdicts, excess_by_channel
+from detectors.parts import PartsState, culprits, parts_of
+from detectors.series import SERVICE, SeriesName, SeriesState, SeriesTable, View
+from detectors.verdicts import ANOMALOUS, NO_DEPLOYMENT, Detector, Parts, Seen, Verdicts, excess_by_channel
 
 S = TypeVar("S", bound=msgspec.Struct)
 
-SAMPLE_ONE_IN = 16
+SAMPLE_ONE_IN = 64
 """One of so many minutes of a service is an example for what learns of the usual."""
 SETTLED_MINUTES = 120
+WARM_MINUTES = 5
+"""Providers keep a prompt for about so long: after a longer silence no cache can hit."""
+WORTH_A_LOOK_USD_PER_HOUR = 0.1
+"""Rows whose every driver costs less than this above the usual are not judged."""
 
 
 class Spend(msgspec.Struct, frozen=True):
@@ -47,6 +52,8 @@ class SeriesReport(msgspec.Struct, frozen=True):
 
     names: list[SeriesName]
     teams: list[str]
+    principals: list[str]
+    """Who sent most of what each row's service costs above the usual; empty where nobody stands out."""
     seen: Seen
     verdicts: list[Verdicts]
 
@@ -78,8 +85,11 @@ class SeriesWatchState(msgspec.Struct):
 
     series: SeriesState
     baselines: BaselineState
+    parts: PartsState
     deployed: dict[str, int]
     """Minute of the newest deployment of each service."""
+    key_last: NDArray[np.int32]
+    """The minute in which each key was last active."""
 
 
 class SeriesWatch:
@@ -105,73 +115,102 @@ class SeriesWatch:
 
     def start(self) -> SeriesWatchState:
         """Nothing seen yet."""
-        return SeriesWatchState(self.table.start(), self._baselines.start(), {})
+        nothing = np.zeros(0, np.int32)
+        return SeriesWatchState(
+            self.table.start(), self._baselines.start(), PartsState(nothing, nothing.copy()), {}, nothing.copy()
+        )
 
     def step(
-        self, state: SeriesWatchState, keys: list[Key], closed: ClosedMinute, deployments: list[DeploymentEvent]
-    ) -> tuple[SeriesWatchState, SeriesReport]:
-        """Judge a closed minute.
+        self, state: SeriesWatchState, minutes: list[tuple[ClosedMinute, list[DeploymentEvent]]], keys: list[Key]
+    ) -> tuple[SeriesWatchState, list[SeriesReport | None]]:
+        """Judge closed minutes, in order; None for those of which nobody speaks.
 
         Parameters
         ----------
         state
             What is known; consumed.
+        minutes
+            Each with the deployments made up to it and not given before.
         keys
-            All keys so far, in an order that only grows; ``closed.key`` points into it.
-        closed
-            The minute.
-        deployments
-            Those made up to this minute and not given before.
+            All keys so far, in an order that only grows; ``key`` of the minutes points into it.
         """
-        _note(state.deployed, deployments)
+        if not minutes:
+            return state, []
         self.table.extend(state.series, keys)
-        self.table.count_teams(state.series, keys, closed.key)
-        on_time = closed.minute == closed.at
-        series, values = _by_series(state.series, closed, on_time)
-        late_series, late_minute, late_values = _late_by_series(state.series, closed, ~on_time)
-        active = np.union1d(series, late_series).astype(np.int32)
-        totals = np.zeros((len(active), len(TOTALS)))
-        totals[np.searchsorted(active, series)] = totals_of(values)
-        late = Late(np.searchsorted(active, late_series), closed.at - late_minute, totals_of(late_values))
-        state.baselines, residuals = self._baselines.step(state.baselines, closed.at, active, totals, late)
-        unpriced = np.zeros(len(active), np.int64)
-        unpriced[np.searchsorted(active, series)] = values[UNPRICED]
-        seen = self._seen(state, residuals, unpriced)
-        return state, self._report(state, seen)
+        active, unpriced, since, teams = [], [], [], []
+        for closed, deployments in minutes:
+            _note(state.deployed, deployments)
+            self.table.count_teams(state.series, keys, closed.key)
+            now, without_price = _active(state, closed, len(keys))
+            active.append(now)
+            unpriced.append(without_price)
+            since.append(self._since(state, now))
+            teams.append(list(state.series.teams))
+        state.baselines, residuals = self._baselines.step(state.baselines, active)
+        parts = parts_of(state.parts, state.series, residuals)
+        seen = self._seen(state, residuals, np.concatenate(unpriced), np.concatenate(since), parts)
+        return state, self._reports(state, seen, teams, np.cumsum([0, *(len(now.series) for now in active)]))
 
-    def _seen(self, state: SeriesWatchState, residuals: Residuals, unpriced: NDArray[np.int64]) -> Seen:
-        since = np.full(len(residuals), NO_DEPLOYMENT, np.int32)
-        if state.deployed:
-            for row, place in enumerate(residuals.series):
-                name = state.series.names[place]
-                if "service" in name.view:
-                    made = state.deployed.get(name.values[name.view.index("service")])
-                    since[row] = NO_DEPLOYMENT if made is None else residuals.minute - made
-        size = state.series.view_size[residuals.series]
-        luck = (state.series.hashes[residuals.series] + np.uint32(residuals.minute % 2**31)) * np.uint32(2654435761)
-        sampled = ((luck >> np.uint32(16)) % SAMPLE_ONE_IN == 0) & (size == 1)
+    def _seen(
+        self,
+        state: SeriesWatchState,
+        residuals: Residuals,
+        unpriced: NDArray[np.int64],
+        since: NDArray[np.int32],
+        parts: Parts,
+    ) -> Seen:
+        role = state.series.role[residuals.series]
+        luck = (state.series.hashes[residuals.series] + residuals.minute.astype(np.uint32)) * np.uint32(2654435761)
+        sampled = ((luck >> np.uint32(16)) % SAMPLE_ONE_IN == 0) & (role == SERVICE)
         sampled &= residuals.active_minutes >= SETTLED_MINUTES
         excess, hourly = excess_by_channel(residuals)
-        features = features_of(residuals, since)
-        return Seen(residuals, size, since, unpriced, excess, hourly, features, sampled)
+        return Seen(residuals, role, since, unpriced, excess, hourly, parts, sampled)
 
-    def _report(self, state: SeriesWatchState, seen: Seen) -> SeriesReport:
-        verdicts = [detector.step(None, seen)[1] for detector in self.detectors]
+    def _since(self, state: SeriesWatchState, now: ActiveMinute) -> NDArray[np.int32]:
+        """Minutes since the newest deployment of each row's service."""
+        since = np.full(len(now.series), NO_DEPLOYMENT, np.int32)
+        for row, place in enumerate(now.series if state.deployed else ()):
+            made = state.deployed.get(state.series.services[place])
+            if made is not None:
+                since[row] = now.minute - made
+        return since
+
+    def _reports(
+        self, state: SeriesWatchState, seen: Seen, teams: list[list[str | None]], offsets: NDArray[np.intp]
+    ) -> list[SeriesReport | None]:
+        """Judge the rows that cost something above the usual; report those that somebody speaks of or asks for."""
+        worth = (seen.excess_usd_per_hour > WORTH_A_LOOK_USD_PER_HOUR).any(axis=(1, 2)) | (seen.unpriced_requests > 0)
         wanted = np.zeros(len(seen), bool)
-        for verdict in verdicts:
-            wanted |= verdict.status == ANOMALOUS
         for detector in self._pooled:
             wanted |= detector.wants(seen)
-        rows = np.flatnonzero(wanted)
-        places = seen.residuals.series[rows]
-        names = [state.series.names[place] for place in places]
-        order = np.array(sorted(range(len(rows)), key=names.__getitem__), np.intp)
-        return SeriesReport(
-            [names[i] for i in order],
-            [state.series.teams[places[i]] or "" for i in order],
-            take(seen, rows[order]),
-            [take(verdict, rows[order]) for verdict in verdicts],
-        )
+        looked_at = np.flatnonzero(worth | wanted)
+        judged = take(seen, looked_at)
+        verdicts = [detector.step(None, judged)[1] for detector in self.detectors]
+        speaks = wanted[looked_at]
+        for verdict in verdicts:
+            speaks = speaks | (verdict.status == ANOMALOUS)
+        spoken = np.flatnonzero(speaks)
+        starts = np.searchsorted(looked_at[spoken], offsets)
+        reports: list[SeriesReport | None] = []
+        for number, (start, stop) in enumerate(pairwise(starts)):
+            rows = spoken[start:stop]
+            if not len(rows):
+                reports.append(None)
+                continue
+            places = seen.residuals.series[looked_at[rows]]
+            names = [state.series.names[place] for place in places]
+            order = np.array(sorted(range(len(rows)), key=names.__getitem__), np.intp)
+            rows = rows[order]
+            reports.append(
+                SeriesReport(
+                    [names[i] for i in order],
+                    [teams[number][places[i]] or "" for i in order],
+                    culprits(state.series, seen, slice(*offsets[number : number + 2]), looked_at[rows]),
+                    take(judged, rows),
+                    [take(verdict, rows) for verdict in verdicts],
+                )
+            )
+        return reports
 
 
 class WatchState(msgspec.Struct):
@@ -216,28 +255,30 @@ class Watch:
 
     def step(self, state: WatchState, frame: Frame) -> tuple[WatchState, list[MinuteReport]]:
         """Take a frame; report the minutes that it closes."""
-        closed = self._ledger.apply(state.ledger, frame)
-        reports = [self._report(state, minute) for minute in closed]
+        keys = state.ledger.keys
+        closed = [
+            (minute, due_deployments(state.ledger, minute.at)) for minute in self._ledger.apply(state.ledger, frame)
+        ]
+        state.series, judged = self._series.step(state.series, closed, keys)
+        reports = [
+            self._report(state, minute, made, report) for (minute, made), report in zip(closed, judged, strict=True)
+        ]
         through = state.ledger.closed
         if through > state.reported and (not reports or reports[-1].minute < through):
-            reports.append(MinuteReport(self._shard, through, through, None, None, self._due(state, through)))
+            made = due_deployments(state.ledger, through)
+            _note(state.series.deployed, made)
+            reports.append(MinuteReport(self._shard, through, through, None, None, made))
         state.reported = through
         return state, reports
 
-    def _due(self, state: WatchState, minute: int) -> list[DeploymentEvent]:
-        """Deployments made up to a minute; the series watch learns of them too."""
-        due = due_deployments(state.ledger, minute)
-        _note(state.series.deployed, due)
-        return due
-
-    def _report(self, state: WatchState, closed: ClosedMinute) -> MinuteReport:
-        deployments = self._due(state, closed.at)
-        state.series, report = self._series.step(state.series, state.ledger.keys, closed, deployments)
+    def _report(
+        self, state: WatchState, closed: ClosedMinute, made: list[DeploymentEvent], report: SeriesReport | None
+    ) -> MinuteReport:
         duplicates = state.ledger.duplicates - state.duplicates
         late = state.ledger.late - state.late
         state.duplicates, state.late = state.ledger.duplicates, state.ledger.late
         spend = _spend(state.ledger.keys, closed)
-        return MinuteReport(self._shard, closed.at, closed.at, report, spend, deployments, duplicates, late)
+        return MinuteReport(self._shard, closed.at, closed.at, report, spend, made, duplicates, late)
 
 
 def _note(deployed: dict[str, int], deployments: list[DeploymentEvent]) -> None:
@@ -262,6 +303,8 @@ def take(columns: S, rows: NDArray[np.intp]) -> S:
 def merge(parts: list[S]) -> S:
     """Rows of several structs of columns, one after the other; what is no column must be alike."""
     first = parts[0]
+    if len(parts) == 1:
+        return first
     merged = {}
     for name in first.__struct_fields__:
         values = [getattr(part, name) for part in parts]
@@ -272,21 +315,52 @@ def merge(parts: list[S]) -> S:
     return type(first)(**merged)
 
 
+def _active(state: SeriesWatchState, closed: ClosedMinute, keys: int) -> tuple[ActiveMinute, NDArray[np.int64]]:
+    """What the active series did in a minute, and each one's unpriced requests."""
+    on_time = closed.minute == closed.at
+    values = _with_warm(state, closed, on_time, keys)
+    series, summed = _by_series(state.series, closed.key[on_time], values[:, on_time])
+    late_series, late_minute, late_values = _late_by_series(state.series, closed, values, ~on_time)
+    active = np.union1d(series, late_series).astype(np.int32) if len(late_series) else series
+    totals, unpriced = np.zeros((len(active), len(TOTALS))), np.zeros(len(active), np.int64)
+    at = np.searchsorted(active, series)
+    totals[at], unpriced[at] = totals_of(summed), summed[UNPRICED]
+    late = Late(np.searchsorted(active, late_series), closed.at - late_minute, totals_of(late_values))
+    whole = np.searchsorted(active, state.series.whole[active])
+    return ActiveMinute(closed.at, active, totals, late, whole), unpriced
+
+
+def _with_warm(
+    state: SeriesWatchState, closed: ClosedMinute, on_time: NDArray[np.bool_], keys: int
+) -> NDArray[np.int64]:
+    """Measures, and below them the list price of input with and without cache of rows whose cache could hit.
+
+    A row's could if its key was active within :data:`WARM_MINUTES` before: what follows a pause is cold for
+    everybody and says nothing of a cache.
+    """
+    if len(state.key_last) < keys:
+        more = np.full(max(keys, 2 * len(state.key_last)) - len(state.key_last), NEVER, np.int32)
+        state.key_last = np.concatenate([state.key_last, more])
+    warm = on_time & (closed.at - state.key_last[closed.key].astype(np.int64) <= WARM_MINUTES)
+    state.key_last[closed.key[on_time]] = closed.at
+    return np.concatenate([closed.values, closed.values[[LIST_INPUT, LIST_UNCACHED]] * warm])
+
+
 def _by_series(
-    state: SeriesState, closed: ClosedMinute, chosen: NDArray[np.bool_]
+    state: SeriesState, key: NDArray[np.int32], values: NDArray[np.int64]
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Distinct series of the chosen rows, and their summed measures (measures, series)."""
-    of_row = state.of_key[closed.key[chosen]]
+    """Distinct series of some rows, and their summed measures (measures, series)."""
+    of_row = state.of_key[key]
     row, view = np.nonzero(of_row >= 0)
-    return _sum_by(of_row[row, view], closed.values[:, chosen][:, row])
+    return _sum_by(of_row[row, view], values[:, row])
 
 
 def _late_by_series(
-    state: SeriesState, closed: ClosedMinute, chosen: NDArray[np.bool_]
+    state: SeriesState, closed: ClosedMinute, values: NDArray[np.int64], chosen: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
     of_row = state.of_key[closed.key[chosen]]
     row, view = np.nonzero(of_row >= 0)
-    return of_row[row, view], closed.minute[chosen][row], closed.values[:, chosen][:, row]
+    return of_row[row, view], closed.minute[chosen][row], values[:, chosen][:, row]
 
 
 def _sum_by(group: NDArray[np.int32], values: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:

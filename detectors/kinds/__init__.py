@@ -4,13 +4,30 @@ from __future__ import annotations
 
 from detectors.kinds.driver_step import DriverStep
 from detectors.kinds.idle_gpu import IdleGpu
+from detectors.kinds.job_cadence import JobCadence
+from detectors.kinds.new_model import NewModel
 from detectors.kinds.odd_mixture import OddMixture
 from detectors.kinds.range_break import RangeBreak
+from detectors.kinds.retry_storm import RetryStorm
+from detectors.kinds.share_burst import ShareBurst
 from detectors.kinds.unit_price import UnitPrice
 from detectors.kinds.unpriced_model import UnpricedModel
 from detectors.kinds.volume_burst import VolumeBurst
 from detectors.verdicts import Detector
 
 KINDS: dict[str, type[Detector]] = {
-    kind.kind: kind for kind in (DriverStep, IdleGpu, OddMixture, RangeBreak, UnitPrice, UnpricedModel, VolumeBurst)
+    kind.kind: kind
+    for kind in (
+        DriverStep,
+        IdleGpu,
+        JobCadence,
+        NewModel,
+        OddMixture,
+        RangeBreak,
+        RetryStorm,
+        ShareBurst,
+        UnitPrice,
+        UnpricedModel,
+        VolumeBurst,
+    )
 }

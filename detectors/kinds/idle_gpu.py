@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from detectors.baselines import C_VOLUME, GPU, HORIZONS_MINUTES, N
 from detectors.drivers import IDLE_GPU
+from detectors.series import MODEL
 from detectors.verdicts import Detector, Seen, Verdicts, judge
 
 
@@ -19,6 +20,8 @@ class IdleGpu(Detector, frozen=True, kw_only=True):
     """By how much GPU dollars without requests are above the highest of the week, as a logarithm."""
 
     kind: ClassVar[str] = "idle_gpu"
+    names_its_driver: ClassVar[bool] = True
+    blames_deployments: ClassVar[bool] = False
     threshold: Annotated[float, Meta(gt=0)] = 1.5
     natural_per_week: Annotated[float, Meta(gt=0)] = 0.1
     tail: Annotated[float, Meta(gt=0)] = 0.5
@@ -32,7 +35,7 @@ class IdleGpu(Detector, frozen=True, kw_only=True):
         hourly = seen.excess_usd_per_hour[:, :, only]
         idle = (r.sums[:, :, GPU] > 0) & (r.sums[:, :, N] < 0.5) & (np.array(HORIZONS_MINUTES) <= 60)
         spent = r.sums[:, :, GPU][:, :, None]
-        gate = idle[:, :, None] & (spent > self.least_excess_usd) & (seen.view_size == 2)[:, None, None]
+        gate = idle[:, :, None] & (spent > self.least_excess_usd) & (seen.role == MODEL)[:, None, None]
         usual = np.maximum(r.usual_usd_per_minute[:, :, None], 0.002)
         score = np.log((r.usd_per_minute[:, :, None] + 0.002) / usual)
         warming = np.zeros(len(r), bool)

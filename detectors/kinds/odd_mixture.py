@@ -17,7 +17,7 @@ from detectors import forest as trees_of
 from detectors.baselines import C_VOLUME
 from detectors.clock import MINUTES_PER_DAY
 from detectors.drivers import REQUESTS
-from detectors.features import FEATURES
+from detectors.features import FEATURES, features_of
 from detectors.forest import Forest
 from detectors.verdicts import DRIVER_OF_CHANNEL, Detector, Seen, Verdicts, judge
 
@@ -44,7 +44,7 @@ class OddMixture(Detector, frozen=True, kw_only=True):
     budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.1
     trees: Annotated[int, Meta(ge=10, le=1000)] = 100
     reservoir: Annotated[int, Meta(ge=256, le=65_536)] = 4096
-    least_examples: Annotated[int, Meta(ge=64)] = 512
+    least_examples: Annotated[int, Meta(ge=16)] = 512
     refit_minutes: Annotated[int, Meta(ge=60)] = MINUTES_PER_DAY
     seed: int = 0
     least_excess_usd: Annotated[float, Meta(ge=0)] = 5.0
@@ -57,7 +57,11 @@ class OddMixture(Detector, frozen=True, kw_only=True):
     def step(self, state: OddMixtureState, seen: Seen) -> tuple[OddMixtureState, Verdicts]:
         """Judge the active series of a minute as one batch, then learn from the sampled ones."""
         r = seen.residuals
-        odd = trees_of.score(state.forest, seen.features) if state.forest else np.zeros(len(r))
+        odd = (
+            trees_of.score(state.forest, features_of(r, seen.minutes_since_deployment))
+            if state.forest
+            else np.zeros(len(r))
+        )
         excess, hourly = seen.excess_usd, seen.excess_usd_per_hour
         any_driver = excess.max(axis=2)[:, :, None]  # the drivers' parts are in the volume's: a sum would count twice
         gate = np.zeros(any_driver.shape, bool)
@@ -71,7 +75,7 @@ class OddMixture(Detector, frozen=True, kw_only=True):
         parts = excess[:, _FIVE_MINUTES].copy()
         parts[:, C_VOLUME] -= parts[:, :C_VOLUME].sum(axis=1)  # what no other driver explains is requests
         loudest = DRIVER_OF_CHANNEL[parts.argmax(axis=1)]
-        return self._learn(state, seen), msgspec.structs.replace(verdicts, driver=loudest.astype(np.int8))
+        return self._learn(state, seen, features), msgspec.structs.replace(verdicts, driver=loudest.astype(np.int8))
 
     def wants(self, seen: Seen) -> NDArray[np.bool_]:
         """Examples to learn from, and what costs enough and is mildly odd in some driver."""
@@ -83,9 +87,9 @@ class OddMixture(Detector, frozen=True, kw_only=True):
         costs = seen.excess_usd[:, _FIVE_MINUTES].max(axis=1) > self.least_excess_usd
         return np.asarray(deviates & costs, np.bool_)
 
-    def _learn(self, state: OddMixtureState, seen: Seen) -> OddMixtureState:
+    def _learn(self, state: OddMixtureState, seen: Seen, features: NDArray[np.float32]) -> OddMixtureState:
         examples, offered = state.examples, state.offered
-        for row in seen.features[seen.sampled]:
+        for row in features[seen.sampled]:
             offered += 1
             if len(examples) < self.reservoir:
                 examples = np.concatenate([examples, row[None]])
@@ -94,7 +98,7 @@ class OddMixture(Detector, frozen=True, kw_only=True):
             if place < self.reservoir:
                 examples = examples.copy()
                 examples[place] = row
-        minute, grown_at, forest = seen.residuals.minute, state.grown_at, state.forest
+        minute, grown_at, forest = int(seen.residuals.minute.max(initial=0)), state.grown_at, state.forest
         if len(examples) >= self.least_examples and minute - grown_at >= self.refit_minutes:
             forest = trees_of.fit(examples, self.trees, self.seed + minute // self.refit_minutes)
             grown_at = minute

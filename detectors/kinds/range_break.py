@@ -11,34 +11,41 @@ from typing import Annotated, ClassVar
 import numpy as np
 from msgspec import Meta
 
-from detectors.baselines import C_UNIT, C_VOLUME
+from detectors.baselines import C_SHARE
 from detectors.clock import MINUTES_PER_DAY
+from detectors.series import SERVICE
 from detectors.verdicts import DRIVER_OF_CHANNEL, Detector, Seen, Verdicts, judge
+
+_DRIVERS = slice(0, C_SHARE)
 
 
 class RangeBreak(Detector, frozen=True, kw_only=True):
-    """By how much a driver is above its highest of the week, in units of what days differ by."""
+    """How far a driver is above its highest of the week, over what its hours differ by, made equally rare for each."""
 
     kind: ClassVar[str] = "range_break"
-    threshold: Annotated[float, Meta(gt=0)] = 4.0
-    natural_per_week: Annotated[float, Meta(gt=0)] = 1.0
-    tail: Annotated[float, Meta(gt=0)] = 1.5
+    threshold: Annotated[float, Meta(gt=0)] = 1.0
+    natural_per_week: Annotated[float, Meta(gt=0)] = 1.2
+    tail: Annotated[float, Meta(gt=0)] = 0.3
     budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.3
-    day_to_day: Annotated[float, Meta(gt=0)] = 0.15
+    least_spread: Annotated[float, Meta(gt=0)] = 0.05
     least_step_z: Annotated[float, Meta(ge=0)] = 3.0
-    least_excess_usd: Annotated[float, Meta(ge=0)] = 1.0
-    least_usd_per_hour: Annotated[float, Meta(ge=0)] = 2.0
+    least_excess_usd: Annotated[float, Meta(ge=0)] = 0.5
+    least_usd_per_hour: Annotated[float, Meta(ge=0)] = 0.8
+    rare_input: Annotated[float, Meta(gt=0)] = 3.5
+    rare_output: Annotated[float, Meta(gt=0)] = 3.5
+    rare_cache: Annotated[float, Meta(gt=0)] = 7.0
+    rare_mix: Annotated[float, Meta(gt=0)] = 7.0
 
     def step(self, state: None, seen: Seen) -> tuple[None, Verdicts]:
         """Judge the active series of a minute."""
         r = seen.residuals
-        drivers = slice(0, C_VOLUME)
-        excess, hourly = seen.excess_usd[:, :, drivers], seen.excess_usd_per_hour[:, :, drivers]
-        above = r.above[:, :, drivers]
-        gate = (above > 0) & (r.step_z > self.least_step_z)
+        excess, hourly = seen.excess_usd[:, :, _DRIVERS], seen.excess_usd_per_hour[:, :, _DRIVERS]
+        above = r.above[:, :, _DRIVERS]
+        gate = (above > 0) & (r.step_z[:, :, _DRIVERS] > self.least_step_z)
         gate &= (excess > self.least_excess_usd) & (hourly > self.least_usd_per_hour)
-        gate[:, :, C_UNIT] = False  # the unit price has a detector of its own
         warming = r.age_minutes < 2 * MINUTES_PER_DAY
-        gate &= ~warming[:, None, None] & (seen.view_size == 1)[:, None, None]
-        score = np.maximum(above, 0.0) / self.day_to_day
+        gate &= ((seen.role == SERVICE) & ~warming)[:, None, None]
+        spread = np.sqrt(r.scale[:, -1:, _DRIVERS] ** 2 + self.least_spread**2)
+        rare = (self.rare_input, self.rare_output, self.rare_cache, self.rare_mix)
+        score = np.maximum(above, 0.0) / spread / rare
         return None, judge(score, gate, warming, self.threshold, DRIVER_OF_CHANNEL, excess, hourly)

@@ -1,7 +1,8 @@
 """The price paid against the list price.
 
 Catches: a discount that ended, a price raised, a tier left. Nearly free of chance: a ratio of prices has no
-reason to move by itself. Misses: models that are not in the price list (their ratio is one by definition).
+reason to move by itself. It is judged by service and model, and told of by model, since prices are.
+Misses: models that are not in the price list (their ratio is one by definition).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from msgspec import Meta
 
 from detectors.baselines import C_UNIT, N
 from detectors.drivers import UNIT
+from detectors.series import MODEL
 from detectors.verdicts import Detector, Seen, Verdicts, judge
 
 
@@ -20,11 +22,14 @@ class UnitPrice(Detector, frozen=True, kw_only=True):
     """A hundred times the logarithm by which paid over list has risen."""
 
     kind: ClassVar[str] = "unit_price"
+    place: ClassVar[str] = "model"
+    names_its_driver: ClassVar[bool] = True
+    blames_deployments: ClassVar[bool] = False
     threshold: Annotated[float, Meta(gt=0)] = 5.0
     natural_per_week: Annotated[float, Meta(gt=0)] = 0.02
     tail: Annotated[float, Meta(gt=0)] = 1.0
     budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.05
-    least_usd_per_hour: Annotated[float, Meta(ge=0)] = 0.5
+    least_usd_per_hour: Annotated[float, Meta(ge=0)] = 0.05
 
     def step(self, state: None, seen: Seen) -> tuple[None, Verdicts]:
         """Judge the active series of a minute."""
@@ -33,6 +38,6 @@ class UnitPrice(Detector, frozen=True, kw_only=True):
         excess, hourly = seen.excess_usd[:, :, only], seen.excess_usd_per_hour[:, :, only]
         warming = r.active_minutes < 30
         gate = (hourly > self.least_usd_per_hour) & ~warming[:, None, None]
-        gate &= (r.base[:, :, N] > 20)[:, :, None]
+        gate &= (r.base[:, :, N] > 20)[:, :, None] & (seen.role == MODEL)[:, None, None]
         score = 100 * np.maximum(r.step[:, :, only], 0.0)
         return None, judge(score, gate, warming, self.threshold, np.array([UNIT]), excess, hourly)

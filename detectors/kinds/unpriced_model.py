@@ -11,6 +11,7 @@ import numpy as np
 from msgspec import Meta
 
 from detectors.drivers import MIX
+from detectors.series import MODEL
 from detectors.verdicts import ANOMALOUS, NORMAL, Detector, Seen, Verdicts
 
 
@@ -18,6 +19,8 @@ class UnpricedModel(Detector, frozen=True, kw_only=True):
     """Requests in the minute that have no price."""
 
     kind: ClassVar[str] = "unpriced_model"
+    names_its_driver: ClassVar[bool] = True
+    blames_deployments: ClassVar[bool] = False
     threshold: Annotated[float, Meta(gt=0)] = 1.0
     natural_per_week: Annotated[float, Meta(gt=0)] = 0.02
     tail: Annotated[float, Meta(gt=0)] = 1e6
@@ -26,7 +29,7 @@ class UnpricedModel(Detector, frozen=True, kw_only=True):
     def step(self, state: None, seen: Seen) -> tuple[None, Verdicts]:
         """Judge the active series of a minute."""
         rows = len(seen)
-        score = np.where(seen.view_size == 2, seen.unpriced_requests, 0).astype(float)
+        score = np.where(seen.role == MODEL, seen.unpriced_requests, 0).astype(float)
         status = np.where(score >= self.threshold, ANOMALOUS, NORMAL).astype(np.int8)
         nothing = np.zeros(rows)
         return None, Verdicts(

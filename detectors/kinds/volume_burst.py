@@ -1,7 +1,8 @@
-"""Dollars a minute far above anything that the week has shown.
+"""Dollars a minute far above anything that the week has shown, where volume means something.
 
-Catches: loops, leaked keys, batches, storms: whatever multiplies volume. Misses: volume inside the week's
-range. Real traffic bursts by itself, so the bar is high and only much money passes it.
+Real traffic bursts by itself, so on a service with one model the bar is as high as loops, leaked keys and
+batches take it. A model that joined a service later than its first, and a service with several models, are
+calmer: the bar is lower there. Misses: volume inside the week's range, and series younger than two days.
 """
 
 from __future__ import annotations
@@ -11,28 +12,40 @@ from typing import Annotated, ClassVar
 import numpy as np
 from msgspec import Meta
 
-from detectors.baselines import C_VOLUME
+from detectors.baselines import C_VOLUME, HORIZONS_MINUTES
 from detectors.clock import MINUTES_PER_DAY
 from detectors.drivers import REQUESTS
+from detectors.series import MODEL, OTHER, PRINCIPAL, SERVICE
 from detectors.verdicts import Detector, Seen, Verdicts, judge
+
+_VOLUME = slice(C_VOLUME, C_VOLUME + 1)
 
 
 class VolumeBurst(Detector, frozen=True, kw_only=True):
-    """Logarithm of dollars a minute over the highest of the week."""
+    """Logarithm of dollars a minute over the highest of the week, in units of what is rare for such a series."""
 
     kind: ClassVar[str] = "volume_burst"
-    threshold: Annotated[float, Meta(gt=0)] = 1.5
-    natural_per_week: Annotated[float, Meta(gt=0)] = 2.0
-    tail: Annotated[float, Meta(gt=0)] = 0.5
-    budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.3
+    threshold: Annotated[float, Meta(gt=0)] = 1.0
+    natural_per_week: Annotated[float, Meta(gt=0)] = 0.6
+    tail: Annotated[float, Meta(gt=0)] = 0.3
+    budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.1
     least_excess_usd: Annotated[float, Meta(ge=0)] = 10.0
+    rare_ratio: Annotated[float, Meta(gt=0)] = 4.5
+    rare_ratio_of_several_models: Annotated[float, Meta(gt=0)] = 1.2
+    rare_ratio_of_later_model: Annotated[float, Meta(gt=0)] = 1.0
 
     def step(self, state: None, seen: Seen) -> tuple[None, Verdicts]:
         """Judge the active series of a minute."""
-        r = seen.residuals
-        only = slice(C_VOLUME, C_VOLUME + 1)
-        excess, hourly = seen.excess_usd[:, :, only], seen.excess_usd_per_hour[:, :, only]
+        r, role = seen.residuals, seen.role
+        excess, hourly = seen.excess_usd[:, :, _VOLUME], seen.excess_usd_per_hour[:, :, _VOLUME]
+        above = np.maximum(r.above[:, :, _VOLUME], 0.0)
+        over_week = (r.usd_per_minute * HORIZONS_MINUTES)[:, :, None] * (1 - np.exp(-above))
         warming = r.age_minutes < 2 * MINUTES_PER_DAY
-        gate = (excess > self.least_excess_usd) & ~warming[:, None, None]
-        score = np.maximum(r.above[:, :, only], 0.0)
+        several = ((role == SERVICE) | (role == PRINCIPAL)) & (seen.parts.models > 1)
+        later = (role == MODEL) & (seen.parts.joined_minutes > 0)
+        rare = np.where(several, self.rare_ratio_of_several_models, self.rare_ratio)
+        rare = np.where(later, self.rare_ratio_of_later_model, rare)
+        judged = (role == SERVICE) | (role == OTHER) | several | later
+        gate = (over_week > self.least_excess_usd) & (judged & ~warming)[:, None, None]
+        score = above / rare[:, None, None]
         return None, judge(score, gate, warming, self.threshold, np.array([REQUESTS]), excess, hourly)

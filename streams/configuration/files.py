@@ -83,7 +83,6 @@ class BurstwatchYaml(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         ("service",),
         ("service", "principal"),
         ("service", "model"),
-        ("model",),
     )
     page_budget: PageBudget = PageBudget()
     severity: SeveritySettings = SeveritySettings()

@@ -46,6 +46,8 @@ class Scenario:
     """For how long it is itself news to the kind that a series began."""
     companions: int = 0
     """How many other services, each a little restless, the kind learns of the usual from."""
+    shared: bool = False
+    """Whether each service has a second principal, which does the usual all the time."""
 
     @property
     def onset(self) -> int:
@@ -66,7 +68,20 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "range_break": Scenario(_TALK, {"input_tokens": 360_000}, "input_per_request"),
     "volume_burst": Scenario(
-        _BUSY, {"requests": 4_000, "input_tokens": 3_600_000, "output_tokens": 480_000}, "requests"
+        _BUSY, {"requests": 4_000, "input_tokens": 3_600_000, "output_tokens": 480_000}, "requests",
+        detector={"rare_ratio": 2.0},
+    ),
+    "job_cadence": Scenario(
+        _TALK, {"requests": 400, "input_tokens": 360_000, "output_tokens": 48_000}, "requests",
+        warm_minutes=74 * 60, within_minutes=60,
+    ),
+    "new_model": Scenario({**_BUSY, "model": "small"}, {"model": "large"}, "model_mix"),
+    "retry_storm": Scenario(
+        _BUSY, {"requests": 4_000, "errors": 3_600, "input_tokens": 3_600_000, "output_tokens": 480_000}, "requests",
+        warm_minutes=10 * 60,
+    ),
+    "share_burst": Scenario(
+        _TALK, {"requests": 400, "input_tokens": 360_000, "output_tokens": 48_000}, "requests", shared=True,
     ),
     "unit_price": Scenario(_PAID, {"cost_usd": 4.416}, "unit_price", warm_minutes=10 * 60),
     "idle_gpu": Scenario(
@@ -76,7 +91,7 @@ SCENARIOS: dict[str, Scenario] = {
     "unpriced_model": Scenario(_TALK, {"model": "nobody-priced-this"}, "model_mix", warm_minutes=60, warms=False),
     "odd_mixture": Scenario(
         _BUSY, {"input_tokens": 3_600_000, "output_tokens": 480_000, "errors": 400}, "input_per_request",
-        detector={"threshold": 0.6, "least_examples": 64, "trees": 20, "reservoir": 256}, companions=8,
+        detector={"threshold": 0.55, "least_examples": 16, "trees": 20, "reservoir": 256}, companions=8,
     ),
 }  # fmt: skip
 
@@ -124,7 +139,13 @@ class Trial:
 
     def minute(self, minute: int, rows: Iterable[Event]) -> None:
         """A minute with a row for each service, and for each companion."""
-        whole = [*rows, *(self._companion(n) for n in range(self.scenario.companions))]
+        rows = list(rows)
+        others = [
+            {**row(event["service"], self.scenario.usual), "principal": "another-key"}
+            for event in rows
+            if self.scenario.shared
+        ]
+        whole = [*rows, *others, *(self._companion(n) for n in range(self.scenario.companions))]
         at = moment_of(minute).isoformat()
         self.feed(json.dumps({**event, "id": f"{n}/{minute}", "time": at}).encode() for n, event in enumerate(whole))
 

@@ -19,8 +19,12 @@ from detectors.incidents import IncidentSettings, SeveritySettings
 from detectors.intake import IntakeOutput, IntakeSettings, RawMessage, Reject
 from detectors.kinds.driver_step import DriverStep
 from detectors.kinds.idle_gpu import IdleGpu
+from detectors.kinds.job_cadence import JobCadence
+from detectors.kinds.new_model import NewModel
 from detectors.kinds.odd_mixture import OddMixture
 from detectors.kinds.range_break import RangeBreak
+from detectors.kinds.retry_storm import RetryStorm
+from detectors.kinds.share_burst import ShareBurst
 from detectors.kinds.unit_price import UnitPrice
 from detectors.kinds.unpriced_model import UnpricedModel
 from detectors.kinds.volume_burst import VolumeBurst
@@ -42,11 +46,15 @@ NANO_RATES = {
 DETECTORS: tuple[Detector, ...] = (
     DriverStep(),
     IdleGpu(),
-    OddMixture(least_examples=64, trees=20),
+    JobCadence(),
+    NewModel(),
+    OddMixture(least_examples=16, trees=20),
     RangeBreak(),
+    RetryStorm(),
+    ShareBurst(),
     UnitPrice(),
     UnpricedModel(),
-    VolumeBurst(),
+    VolumeBurst(rare_ratio=2.0),
 )
 """One of each kind; the forest grows early, so that a short stream uses it."""
 

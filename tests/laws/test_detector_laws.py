@@ -16,9 +16,10 @@ from detectors import codec
 from detectors.baselines import CHANNELS, GPU, HORIZONS_MINUTES, PAID, TOTALS, Residuals
 from detectors.clock import MINUTES_PER_DAY, moment_of
 from detectors.events import DRIVERS
-from detectors.features import FEATURES
 from detectors.kinds import KINDS
-from detectors.verdicts import ANOMALOUS, NO_DEPLOYMENT, NORMAL, WARMING, Seen
+from detectors.rhythm import Rhythm
+from detectors.series import MODEL, PRINCIPAL, SERVICE
+from detectors.verdicts import ANOMALOUS, NO_DEPLOYMENT, NORMAL, WARMING, Parts, Seen
 from tests.laws.scenarios import SCENARIOS, Trial, build, jumped, minutes, row, warmed
 from tests.laws.streams import EVERY_MINUTES, START, Event
 
@@ -235,16 +236,20 @@ def rows_of(values: list[float], minute: int = START, *, sampled: bool = False) 
 
     whole = np.full(n, 5 * MINUTES_PER_DAY, np.int32)
     residuals = Residuals(
-        minute=minute, series=np.arange(n, dtype=np.int32), sums=filled(h, len(TOTALS)), base=filled(h, len(TOTALS)),
+        minute=np.full(n, minute, np.int32), series=np.arange(n, dtype=np.int32), whole=np.arange(n),
+        sums=filled(h, len(TOTALS)), base=filled(h, len(TOTALS)),
         level=filled(h, len(CHANNELS) - 1), step=filled(h, len(CHANNELS) - 1), step_z=filled(h, len(CHANNELS) - 1),
-        above=filled(h, len(CHANNELS)), usd_per_minute=filled(h), usual_usd_per_minute=filled(h),
+        scale=filled(h, len(CHANNELS) - 1), above=filled(h, len(CHANNELS)), usd_per_minute=filled(h),
+        usual_usd_per_minute=filled(h),
         age_minutes=whole, active_minutes=whole,
+        rhythm=Rhythm(whole, whole, filled(), filled(), filled()),
     )  # fmt: skip
+    parts = Parts(np.full(n, 2, np.int32), whole, whole, whole, filled(h))
     return Seen(
-        residuals=residuals, view_size=np.resize([1, 1, 2], n).astype(np.int32),
+        residuals=residuals, role=np.resize([SERVICE, PRINCIPAL, MODEL], n).astype(np.int8),
         minutes_since_deployment=np.full(n, NO_DEPLOYMENT, np.int32), unpriced_requests=np.zeros(n, np.int64),
         excess_usd=filled(h, len(CHANNELS)), excess_usd_per_hour=filled(h, len(CHANNELS)),
-        features=np.clip(filled(len(FEATURES)), -1e30, 1e30).astype(np.float32), sampled=np.full(n, sampled),
+        parts=parts, sampled=np.full(n, sampled),
     )  # fmt: skip
 
 

