@@ -74,6 +74,7 @@ def test_replay_says_why_events_were_rejected() -> None:
     assert done.exit_code == 0
     assert "2 events taken" in done.stderr
     assert "1 rejected (1 not_json)" in done.stderr
+    assert "first not_json: usage line 1: JSON is malformed" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -83,9 +84,10 @@ def test_replay_says_why_events_were_rejected() -> None:
         (("replay", "-", "--alerts", "no/folder/a.ndjson"), "No such file or directory: 'no/folder/a.ndjson'"),
         (("replay", "-", "--alerts", "a.ndjson", "--initiatives", "gone.yaml"), "gone.yaml:1: no such file"),
         (("replay", "torn.ndjson.gz", "--alerts", "a.ndjson"), "burstwatch: "),
+        (("publish", "-", "gone.ndjson", "--topic", "usage"), "gone.ndjson: no such file"),
         (("run", "--config", "gone"), "gone/burstwatch.yaml:1: no such file"),
         (
-            ("publish", "gone.ndjson", "--topic", "usage", "--config", "bad"),
+            ("publish", "-", "--topic", "usage", "--config", "bad"),
             "bad/burstwatch.yaml:1: shards: unknown key",
         ),
     ],
