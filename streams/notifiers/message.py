@@ -237,7 +237,7 @@ def _how_much(alert: Alert) -> str:
     parts = f"{money(alert.observed_usd)} spent, {money(alert.expected_usd)} expected"
     if alert.state == "resolved":
         return f"{money(alert.excess_usd)} above expected in all ({parts})"
-    return f"{money(alert.usd_per_hour)} an hour above expected; {money(alert.excess_usd)} so far ({parts})"
+    return f"{money(alert.excess_usd)} above expected so far ({parts})"
 
 
 def _since(alert: Alert) -> str:

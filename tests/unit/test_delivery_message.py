@@ -94,7 +94,7 @@ def test_one_look_tells_what_burns_how_much_since_when_why_who_and_what_to_do() 
     message = message_of(FIRING)
     assert message.headline == "Page: answers burns $150.25/h above expected (model m-large, principal key-7)"
     assert facts_of(message) == {
-        "How much": "$150.25 an hour above expected; $15.00 so far ($19.84 spent, $4.84 expected)",
+        "How much": "$15.00 above expected so far ($19.84 spent, $4.84 expected)",
         "Since": "2026-10-09 09:14 UTC, for 6 min",
         "Driver": "output tokens a request +$14.20; besides requests +$1.10, cached share of input -$0.30",
         "Where": "answers, model m-large, principal key-7, team search",
