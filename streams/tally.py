@@ -25,6 +25,10 @@ class Tally:
     """Counts of a stretch of work, with its alerts and rejects."""
 
     def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin anew."""
         self.alerts: list[Alert] = []
         self.rejects: list[Reject] = []
         self.taken: Counter[str] = Counter()

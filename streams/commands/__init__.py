@@ -11,6 +11,7 @@ from streams.commands.replay import replay
 from streams.commands.run import run
 from streams.commands.topics import topics
 from streams.commands.version import version
+from streams.commands.worker import worker
 
 app = typer.Typer(
     name="burstwatch",
@@ -20,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, replay, check, run, publish, version):
+for command in (demo, replay, check, run, worker, publish, version):
     app.command()(command)
 app.add_typer(topics, name="topics")
 
