@@ -281,11 +281,11 @@ def _people(deployment: DeploymentEvent) -> str:
 def _declared(alert: Alert) -> str:
     intent = alert.intent
     if intent.verdict == "undeclared" or not intent.initiative:
-        return "no: no initiative covers it"
+        return "no, no initiative covers it"
     approver = f"approver {short(intent.approver)}" if intent.approver else "no approver"
     if intent.verdict == "intentional":
-        return f"yes: initiative {short(intent.initiative)}, {approver}"
-    return f"no: initiative {short(intent.initiative)} declared no such burst; {approver}"
+        return f"yes, by initiative {short(intent.initiative)}, {approver}"
+    return f"yes, but not like this: initiative {short(intent.initiative)}, {approver}"
 
 
 def _month_end(month_end: MonthEnd) -> str:

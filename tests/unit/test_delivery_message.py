@@ -99,7 +99,7 @@ def test_one_look_tells_what_burns_how_much_since_when_why_who_and_what_to_do() 
         "Driver": "output tokens a request +$14.20; besides requests +$1.10, cached share of input -$0.30",
         "Where": "answers, model m-large, principal key-7, team search",
         "Deployment": "config v214 (dep-1841) by ada, approved by grace, 2026-10-09 09:11 UTC, 3 min before the onset",
-        "Declared": "no: initiative answers-v2 declared no such burst; approver grace",
+        "Declared": "yes, but not like this: initiative answers-v2, approver grace",
         "Month end": "$48,200 likely ($41,000 to $55,900); 93% likely to pass the budget of $40,000",
         "Why": "output tokens a request rose from 310 to 1,240 (x4.0) on answers within 5 minutes",
     }
@@ -121,9 +121,9 @@ def test_an_update_and_the_end_say_what_it_has_cost() -> None:
 @pytest.mark.parametrize(
     ("intent", "said"),
     [
-        (Intent(None, "undeclared", None), "no: no initiative covers it"),
-        (Intent("nightly", "intentional", "grace"), "yes: initiative nightly, approver grace"),
-        (Intent("nightly", "accidental", None), "no: initiative nightly declared no such burst; no approver"),
+        (Intent(None, "undeclared", None), "no, no initiative covers it"),
+        (Intent("nightly", "intentional", "grace"), "yes, by initiative nightly, approver grace"),
+        (Intent("nightly", "accidental", None), "yes, but not like this: initiative nightly, no approver"),
     ],
 )
 def test_it_says_whether_the_spend_was_declared_and_who_approved_it(intent: Intent, said: str) -> None:

@@ -97,7 +97,7 @@ def test_each_paged_incident_has_a_card_with_its_reason_picture_cause_deployment
         "onset 00:50",
         "page 01:01",
         "resolved 02:40",
-        "deployment dep-1 1.2 at Fri 2 Oct 2026 00:40, by gus, approved by hana",
+        "deployment dep-1 1.2 by gus, approved by hana; Fri 2 Oct 2026 00:40, 10 min before the onset",
         "Declared, but not like this",
         "approver ana",
         "$900 by month end ($700 to $1,200), budget $1,000, 30% likely to pass it",
