@@ -26,6 +26,8 @@ MOST_LINKS = 8
 _FOREMOST: tuple[str, ...] = ("service", "model", "principal", "team", "initiative")
 _OWNERS = frozenset({"team", "initiative"})
 """Whose it is; the headline says only what it is."""
+_LEAST_PART = 0.05
+"""A driver that moved less than this share of the one that moved most is not worth a word."""
 _A_MINUTE = timedelta(minutes=1)
 _DRIVERS = {
     "requests": "requests",
@@ -249,7 +251,9 @@ def _since(alert: Alert) -> str:
 
 
 def _driver(cause: Cause) -> str:
-    moved = {name: usd for name, usd in cause.contributions_usd.items() if math.isfinite(usd) and abs(usd) >= 0.005}
+    known = {name: usd for name, usd in cause.contributions_usd.items() if math.isfinite(usd)}
+    least = max(0.005, _LEAST_PART * max((abs(usd) for usd in known.values()), default=0.0))
+    moved = {name: usd for name, usd in known.items() if abs(usd) >= least}
     own = moved.pop(cause.driver, 0.0)
     others = sorted(moved.items(), key=lambda item: (-abs(item[1]), item[0]))[:3]
     text = _DRIVERS.get(cause.driver, short(cause.driver)) + (f" {_change(own)}" if own else "")

@@ -96,7 +96,7 @@ def test_one_look_tells_what_burns_how_much_since_when_why_who_and_what_to_do() 
     assert facts_of(message) == {
         "How much": "$15.00 above expected so far ($19.84 spent, $4.84 expected)",
         "Since": "2026-10-09 09:14 UTC, for 6 min",
-        "Driver": "output tokens a request +$14.20; besides requests +$1.10, cached share of input -$0.30",
+        "Driver": "output tokens a request +$14.20; besides requests +$1.10",
         "Where": "answers, model m-large, principal key-7, team search",
         "Deployment": "config v214 (dep-1841) by ada, approved by grace, 2026-10-09 09:11 UTC, 3 min before the onset",
         "Declared": "yes, but not like this: initiative answers-v2, approver grace",
