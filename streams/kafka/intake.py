@@ -30,6 +30,7 @@ from detectors.admission import NEVER
 from detectors.intake import Intake, IntakeOutput, IntakeState, RawMessage, Reject
 from streams.kafka.client import connection, new_consumer, new_producer
 from streams.kafka.idle import Idleness, RawProgress
+from streams.kafka.lease import Passing, no_passing
 from streams.kafka.publish import RECEIVED_HEADER, UNKNOWN
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.topics import DEPLOYMENTS, FEEDBACK, FRAMES, REJECTED, USAGE
@@ -73,6 +74,8 @@ class IntakeService(ConsumerRebalanceListener):
         Name of this worker for static membership; None for none.
     observe
         Told of what was taken once it is committed.
+    passing
+        For tests that crash at every point.
     """
 
     def __init__(
@@ -82,8 +85,10 @@ class IntakeService(ConsumerRebalanceListener):
         idle_seconds: float,
         instance: str | None = None,
         observe: Callable[[IntakeOutput], None] = lambda output: None,
+        passing: Passing = no_passing,
     ) -> None:
         self._settings = settings
+        self._passing = passing
         self._intake = intake
         self._observe = observe
         self._kind_of: dict[str, Kind] = {settings.topic(kind): kind for kind in KINDS}
@@ -197,8 +202,11 @@ class IntakeService(ConsumerRebalanceListener):
                     output = await self._step(place, chunk)
                     outputs.append(output)
                     sent += await self._send(output)
+            await self._passing("intake: sending")
             await asyncio.gather(*sent)
+            await self._passing("intake: after send")
             await self._commit({place: records[-1].offset + 1 for place, records in batch.items() if records})
+            await self._passing("intake: after commit")
         for output in outputs:
             self._observe(output)
 

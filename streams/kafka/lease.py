@@ -179,9 +179,11 @@ class Lease:
                     self._settings, transactional_id=identity, transaction_timeout_ms=_TRANSACTION_TIMEOUT_MS
                 )
                 await self._producer.start()
+                await self._passing(f"{self.lane.name}: fenced")
                 mark = f"{self._owner} {uuid.uuid4()}".encode()
                 await self._transact([(OWNER, mark)], [], None)
                 records = await self._read_up_to(mark)
+                await self._passing(f"{self.lane.name}: state read")
                 first, end = await self._input_bounds()
         except TimeoutError as error:
             raise LeaseLostError(f"{self.lane.name}: no lease within {ACQUIRE_SECONDS:.0f} s") from error
@@ -311,7 +313,7 @@ class Lease:
             raise LeaseLostError(f"{lane.name}: the lease is not held")
         try:
             async with asyncio.timeout(self._settings.request_timeout_seconds):
-                await self._passing("before begin")
+                await self._passing(f"{lane.name}: before begin")
                 await producer.begin_transaction()
                 sent = [await self._send(producer, output) for output in outputs]
                 sent += [await producer.send(lane.output_topic, note, partition=0) for note in notes]
@@ -320,13 +322,13 @@ class Lease:
                     for key, value in changes
                 ]
                 await asyncio.gather(*sent)
-                await self._passing("after send")
+                await self._passing(f"{lane.name}: after send")
                 if next_offset is not None:
                     hint = {TopicPartition(lane.input_topic, lane.partition): next_offset}
                     await producer.send_offsets_to_transaction(hint, lane.group)
-                await self._passing("before commit")
+                await self._passing(f"{lane.name}: before commit")
                 await producer.commit_transaction()
-                await self._passing("after commit")
+                await self._passing(f"{lane.name}: after commit")
         except Exception as error:
             raise LeaseLostError(f"{lane.name}: a transaction failed: {error!r}") from error
 

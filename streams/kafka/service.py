@@ -14,6 +14,7 @@ from streams.app import build_stages, installed_version, plan_of
 from streams.configuration.catalogue import build_prices
 from streams.configuration.settings import ConfigError, Settings, load
 from streams.delivery.mailroom import Mailroom
+from streams.kafka.lease import Passing, no_passing
 from streams.kafka.worker import KafkaWorker, TopicsError, WorkerParts
 from streams.metrics import Metrics
 from streams.notifiers.notifier import ReceiverError
@@ -42,6 +43,8 @@ class WorkerService:
         Of this worker, unlike any other's and the same after a restart; None where there is no such name.
     port
         To listen on instead of the configured one.
+    passing
+        For tests that crash at every point.
 
     Raises
     ------
@@ -49,7 +52,14 @@ class WorkerService:
         If a receiver's secret is missing.
     """
 
-    def __init__(self, settings: Settings, environ: Mapping[str, str], name: str | None, port: int | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        environ: Mapping[str, str],
+        name: str | None,
+        port: int | None,
+        passing: Passing = no_passing,
+    ) -> None:
         plan = plan_of(settings, raw_partitions=settings.kafka.usage_partitions)
         stages = build_stages(plan, build_prices(settings.prices))
         self._settings = settings
@@ -71,7 +81,7 @@ class WorkerService:
             observe_alert=self._tally.add_alert,
             observe_checkpoint=self._metrics.checkpoint,
         )
-        self._worker = KafkaWorker(settings.kafka, parts, name)
+        self._worker = KafkaWorker(settings.kafka, parts, name, passing=passing)
         self._readiness = Readiness("kafka")
         self._web = WebServer(self._metrics.expose, self._readiness)
         self._metrics.config_reloaded(successful=True, at_seconds=time.time())

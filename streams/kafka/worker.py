@@ -179,8 +179,9 @@ class KafkaWorker:
         if faults:
             raise TopicsError(_in_one_sentence(faults))
         app = build_app(self._settings, self._agents, self._name)
+        parts = self._parts
         intake = IntakeService(
-            self._settings, self._parts.intake, self._parts.idle_seconds, self._name, self._parts.observe_intake
+            self._settings, parts.intake, parts.idle_seconds, self._name, parts.observe_intake, self._passing
         )
         await app.start()
         taking = asyncio.create_task(intake.run(), name="intake")

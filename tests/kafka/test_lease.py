@@ -56,6 +56,7 @@ class Owner:
         self.stage = Counting({})
 
     async def _pass(self, point: str) -> None:
+        point = point.removeprefix(f"{self.lease.lane.name}: ")
         self.passed.append(point)
         if point == self._crash_at and self.passed.count(point) > self._after:
             raise CrashError(point)
