@@ -138,6 +138,7 @@ class Holding:
             self._rhythm.cancel()
             await asyncio.wait([self._rhythm])
         await self.lease.release()
+        self._ready.set()  # an input that still waits is let go
 
     async def _run(self) -> None:
         self.work.load(await self.lease.acquire())
@@ -199,10 +200,15 @@ class Agent:
     def __init__(self, topic: str, open_holding: Callable[[int], Holding], give_up: GiveUp) -> None:
         self.topic = topic
         self.held: dict[int, Holding] = {}
-        self.was_assigned = False
         self._is_closing = False
+        self._settled = asyncio.Event()
         self._open_holding = open_holding
         self._give_up = give_up
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it is known what is held."""
+        return self._settled.is_set()
 
     async def run(self, events: AsyncIterable[Any], generation: Callable[[], int]) -> None:
         """Take events as Faust gives them: the body of a Faust agent.
@@ -217,6 +223,7 @@ class Agent:
         try:
             async for event in events:
                 message: Message = event.message
+                await self._settled.wait()  # Faust lets new messages flow while it tells of an assignment
                 holding = self.held.get(message.partition)
                 if holding is not None and message.generation_id == generation():
                     await holding.take(message)
@@ -228,6 +235,7 @@ class Agent:
 
     async def revoke(self) -> None:
         """Save all that is held."""
+        self._settled.clear()
         try:
             await asyncio.gather(*(holding.rest() for holding in self.held.values()))
         except Exception as error:
@@ -241,10 +249,10 @@ class Agent:
             await asyncio.gather(*(holding.go_on() for holding in self.held.values()))
         except Exception as error:
             self._give_up(error)
-        self.was_assigned = True
         for number in sorted(now - self.held.keys()):
             self.held[number] = self._open_holding(number)
             self.held[number].open()
+        self._settled.set()
 
     async def close(self) -> None:
         """Save everything, let it go, and take nothing again."""

@@ -141,7 +141,7 @@ class KafkaWorker:
     def is_ready(self) -> bool:
         """Whether this worker holds all that it was given."""
         holdings = [holding for agent in self._agents for holding in agent.held.values()]
-        return all(agent.was_assigned for agent in self._agents) and all(holding.is_ready for holding in holdings)
+        return all(agent.is_settled for agent in self._agents) and all(holding.is_ready for holding in holdings)
 
     def figures(self) -> Figures:
         """Return how things stand."""
