@@ -15,6 +15,7 @@ import uuid
 from base64 import urlsafe_b64encode
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 BROKERS_VARIABLE = "BURSTWATCH_TEST_BROKERS"
 START_SECONDS = 60
@@ -94,7 +95,7 @@ class Broker:
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._settings)).wait(START_SECONDS)
 
-    def start(self) -> Broker:
+    def start(self) -> Self:
         """Start and wait until it answers."""
         self._process = self._java("kafka.Kafka", str(self._settings))
         deadline = time.monotonic() + START_SECONDS
@@ -113,7 +114,7 @@ class Broker:
         self._end(signal.SIGKILL if self._process and self._process.poll() is not None else signal.SIGTERM)
         shutil.rmtree(self._directory, ignore_errors=True)
 
-    def __enter__(self) -> Broker:
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(

@@ -11,8 +11,9 @@ import msgspec
 import numpy as np
 
 from detectors import columns
+from detectors.admission import IntakeSettings
 from detectors.clock import parse_minute
-from detectors.intake import Intake, IntakeOutput, IntakeSettings, RawMessage
+from detectors.intake import Intake, IntakeOutput, RawMessage
 from detectors.prices import PriceTable
 from tests.faults.hostile import LARGEST_MESSAGE_BYTES, Hostile, messages
 

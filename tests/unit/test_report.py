@@ -191,7 +191,7 @@ def test_names_cannot_add_elements_attributes_or_scripts(tmp_path: Path) -> None
     assert not [key for _, attributes in hostile.elements for key in attributes if key.startswith("on")]
 
 
-@given(text=st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=30))
+@given(text=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30))
 def test_any_name_makes_a_valid_page(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     folder = tmp_path_factory.mktemp("any")
     page = report(folder, [hostile_alert(text)], spend(), (), (initiative(text),))
