@@ -225,12 +225,15 @@ def _facts(alert: Alert) -> Iterator[tuple[str, str]]:
     burning, rest = where(told)
     yield "How much", _how_much(alert)
     yield "Since", _since(alert)
-    yield "Why", alert.reason
-    yield "Driver", _driver(alert.cause) if _has_dollars(alert) else ""
+    if _has_dollars(alert) or alert.state != "firing":  # else the headline has said it
+        yield "Why", alert.reason
+    if _has_dollars(alert):
+        yield "Driver", _driver(alert.cause)
     yield "Deployment", _deployment(alert)
     yield "Where", f"{burning}, {rest}" if rest else burning
     yield "Declared", _declared(alert)
-    yield "Month end", _month_end(alert.month_end)
+    if _has_dollars(alert):
+        yield "Month end", _month_end(alert.month_end)
 
 
 def _how_much(alert: Alert) -> str:

@@ -141,6 +141,7 @@ def test_spend_that_nobody_can_price_is_not_called_zero_dollars() -> None:
     message = message_of(unpriced)
     assert message.headline == "Ticket: answers: 40 requests in a minute have no known price"
     assert facts_of(message)["How much"] == "not known"
+    assert not {"Why", "Driver", "Month end"} & set(facts_of(message))
     over = message_of(msgspec.structs.replace(unpriced, state="resolved"))
     assert over.headline == "Resolved: answers, after 6 min"
     assert "$0" not in over.headline + facts_of(over)["How much"]
