@@ -11,6 +11,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -25,11 +26,12 @@ SAMPLE = ROOT / "tests" / "sample"
 SERVICES = {"claim-summary", "voice-tagger", "lead-tagger"}
 """One with an incident that a deployment caused, and two quiet ones; each behind a gateway of its own."""
 SHARDS = 2
-FROM, UNTIL = "2026-10-09", "2026-10-10T18"
+FROM, UNTIL = "2026-10-09", "2026-10-11T18"
+MIDDLE = b'"time":"2026-10-10T05:30:00Z"'
 
 
 class Sample:
-    """Two days of a few services of the carried sample, and what ``replay`` says of them."""
+    """Some days of a few services of the carried sample, and what ``replay`` says of them."""
 
     def __init__(self, folder: Path) -> None:
         self.usage, self.deployments = folder / "usage.ndjson", folder / "deployments.ndjson"
@@ -44,10 +46,24 @@ class Sample:
         burstwatch("replay", self.usage, "--deployments", self.deployments, "--config", config, "--alerts", alerts)
         self.alerts = alerts.read_bytes().splitlines()
 
+    @property
+    def incidents(self) -> set[str]:
+        """The ids of the alerts."""
+        return {json.loads(alert)["alert_id"] for alert in self.alerts}
+
     def publish(self, config: Path) -> None:
         """Put it on Kafka."""
         burstwatch("publish", self.deployments, "--topic", "deployments", "--config", config)
         burstwatch("publish", self.usage, "--topic", "usage", "--config", config)
+
+    def halves(self) -> tuple[Path, Path]:
+        """Cut usage where the incident is open; return the files."""
+        lines = self.usage.read_bytes().splitlines(keepends=True)
+        middle = next(n for n, line in enumerate(lines) if MIDDLE in line)
+        parts = self.usage.with_name("first.ndjson"), self.usage.with_name("second.ndjson")
+        for part, own in zip(parts, (lines[:middle], lines[middle:]), strict=True):
+            part.write_bytes(b"".join(own))
+        return parts
 
 
 def _is_wanted(event: dict[str, str]) -> bool:
@@ -62,10 +78,10 @@ def burstwatch(*words: str | Path) -> str:
     return done.stdout + done.stderr
 
 
-def write_config(folder: Path, kafka: dict[str, object], **more: object) -> Path:
+def write_config(folder: Path, kafka: Mapping[str, object], **more: object) -> Path:
     """Make a folder of configuration, with the sample's initiatives."""
     folder.mkdir(exist_ok=True)
-    settings = {"kafka": kafka, "intake": {"shards": SHARDS}, "idle_seconds": 5.0, **more}
+    settings = {"kafka": dict(kafka), "intake": {"shards": SHARDS}, "idle_seconds": 5.0, **more}
     (folder / "burstwatch.yaml").write_text(yaml.safe_dump(settings))
     (folder / "initiatives.yaml").write_bytes((SAMPLE / "initiatives.yaml").read_bytes())
     return folder
