@@ -12,7 +12,7 @@ import pytest
 import yaml
 from typer.main import get_command
 
-from detectors.events import UsageEvent
+from detectors.events import Alert, Cause, DeploymentEvent, Initiative, Intent, MonthEnd, PlannedBurst, UsageEvent
 from detectors.kinds import KINDS
 from streams.commands import app
 from streams.configuration.files import BurstwatchYaml
@@ -137,6 +137,33 @@ def test_the_event_in_the_readme_is_one() -> None:
     (event,) = re.findall(r"(?s)/v1/usage --data '(.*?})'", text_of("README.md"))
     read = msgspec.json.decode(re.sub(r"'\$\(date [^)]*\)'", "2026-11-24T09:00:00Z", event), type=UsageEvent)
     assert (read.service, read.requests) == ("support-bot", 42)
+
+
+def formats(heading: str) -> set[str]:
+    """Names between backticks in a chapter of the formats, lists within one pair taken apart."""
+    chapter = text_of("docs/formats.md").split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    return set(re.findall(r"[a-z_]+", " ".join(re.findall(r"(?s)`([^`]+)`", chapter))))
+
+
+@pytest.mark.parametrize(
+    ("heading", "kinds"),
+    [
+        ("Usage event", [UsageEvent]),
+        ("Deployment event", [DeploymentEvent]),
+        ("Initiative", [Initiative, PlannedBurst]),
+        ("Alert", [Alert, Cause, MonthEnd, Intent]),
+    ],
+)
+def test_the_formats_name_every_field(heading: str, kinds: list[type[msgspec.Struct]]) -> None:
+    fields = {field.encode_name for kind in kinds for field in msgspec.structs.fields(kind)}
+    assert fields - formats(heading) == set()
+
+
+def test_the_formats_name_every_reason_for_which_an_event_is_refused() -> None:
+    code = "".join(text_of(f"detectors/{name}.py") for name in ("decode", "admission", "intake"))
+    reasons = set(re.findall(r'(?:Mistake\((?:index|0), |return )"([a-z]+_?[a-z_]*)"', code))
+    assert len(reasons) == 11
+    assert reasons - formats("What is refused") == set()
 
 
 @pytest.mark.parametrize("house", ["detectors", "streams"])
