@@ -45,4 +45,4 @@ def publish(
 
     with one_line(PublishError), reaching_kafka(settings.kafka.brokers), counting("messages", quiet) as count:
         total = publish_files(settings.kafka, topic.value, files, count)
-    typer.echo(f"{total:,} messages to {settings.kafka.topic(topic.value)}", err=True)
+    typer.echo(f"{total:,} {'message' if total == 1 else 'messages'} to {settings.kafka.topic(topic.value)}", err=True)
