@@ -17,8 +17,11 @@ from pathlib import Path
 import msgspec
 import yaml
 
+from detectors.events import Alert
+from detectors.prices import NANO
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.topics import create_topics
+from streams.tally import is_page
 from tests.kafka.reading import wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +29,7 @@ SAMPLE = ROOT / "tests" / "sample"
 SERVICES = {"claim-summary", "voice-tagger", "lead-tagger"}
 """One with an incident that a deployment caused, and two quiet ones; each behind a gateway of its own."""
 SHARDS = 2
-FROM, UNTIL = "2026-10-09", "2026-10-11T18"
+FROM, UNTIL = "2026-10-09", "2026-10-11T10"
 MIDDLE = b'"time":"2026-10-10T05:30:00Z"'
 
 
@@ -40,11 +43,22 @@ class Sample:
         with (SAMPLE / "deployments.ndjson").open("rb") as lines:
             wanted = (line for line in lines if json.loads(line)["service"] in SERVICES)
             self.deployments.write_bytes(b"".join(wanted))
-        alerts = folder / "alerts.ndjson"
-        config = folder / "config"
-        write_config(config, {})
-        burstwatch("replay", self.usage, "--deployments", self.deployments, "--config", config, "--alerts", alerts)
+        alerts, spend = folder / "alerts.ndjson", folder / "spend.ndjson"
+        config = write_config(folder / "config", {})
+        given = (self.usage, "--deployments", self.deployments, "--config", config)
+        burstwatch("replay", *given, "--alerts", alerts, "--spend", spend)
         self.alerts = alerts.read_bytes().splitlines()
+        self.spend_usd = sum(json.loads(line)["cost_nano"] for line in spend.read_bytes().splitlines()) / NANO
+
+    @property
+    def events(self) -> list[bytes]:
+        """Usage and deployments."""
+        return self.usage.read_bytes().splitlines() + self.deployments.read_bytes().splitlines()
+
+    @property
+    def pages(self) -> list[bytes]:
+        """The alerts that wake somebody."""
+        return [alert for alert in self.alerts if is_page(msgspec.json.decode(alert, type=Alert))]
 
     @property
     def incidents(self) -> set[str]:
@@ -135,6 +149,10 @@ class Worker:
         """Return what Prometheus would scrape, by name and labels."""
         lines = self.get("/metrics").decode().splitlines()
         return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[0] != "#")}
+
+    def figure(self, name: str) -> float:
+        """Return a figure, added up over its labels."""
+        return sum(value for key, value in self.figures().items() if key.split("{")[0] == name)
 
     @property
     def log(self) -> str:

@@ -16,22 +16,24 @@ from tests.kafka.running import Sample, Worker, config_for
 DONE_SECONDS = 150
 
 
-def answer_of(
-    config: Path, kafka: KafkaSettings, workers: list[Worker], sample: Sample, run: Callable[[Worker], Worker]
-) -> list[bytes]:
-    """Start the workers, put the sample on Kafka, and return the alerts when all is judged."""
-    for worker in workers:
-        run(worker)
+def answer_of(kafka: KafkaSettings, workers: list[Worker], sample: Sample) -> list[bytes]:
+    """Wait until all is judged; return the alerts."""
     for worker in workers:
         worker.wait_until_ready()
-    sample.publish(config)
+    sample.publish(workers[0].config)
+    wait_for(lambda: is_all_counted(workers, sample), "every minute to close", DONE_SECONDS)
     wait_for(lambda: len(read(kafka, "alerts")) >= len(sample.alerts), "all alerts", DONE_SECONDS)
-    for worker in workers:
-        assert sum(v for k, v in worker.figures().items() if k.startswith("burstwatch_verdicts_total")) > 0, (
-            f"{worker.name} had nothing to do"
-        )
-        worker.stop()
     return [record.value for record in read(kafka, "alerts")]
+
+
+def is_all_counted(workers: list[Worker], sample: Sample) -> bool:
+    """Whether the workers' spend comes to that of ``replay``."""
+    return together(workers, "spend_usd") == pytest.approx(sample.spend_usd, abs=1e-6)
+
+
+def together(workers: list[Worker], name: str) -> float:
+    """A counter of all workers."""
+    return sum(worker.figure(f"burstwatch_{name}_total") for worker in workers)
 
 
 def incidents(alerts: list[bytes]) -> list[tuple[object, ...]]:
@@ -55,12 +57,17 @@ def test_alerts_are_those_of_replay(
 ) -> None:
     kafka = msgspec.structs.replace(kafka, usage_partitions=raw_partitions)
     config = config_for(tmp_path / "config", kafka)
-    names = [f"worker-{number}" for number in range(workers)]
+    started = [run(Worker(config, f"worker-{number}")) for number in range(workers)]
 
-    alerts = answer_of(config, kafka, [Worker(config, name) for name in names], sample, run)
+    alerts = answer_of(kafka, started, sample)
 
     assert any(b'"deployment_id":"dep-' in alert for alert in alerts)
     if raw_partitions == 1:
         assert alerts == sample.alerts
     else:
         assert incidents(alerts) == incidents(sample.alerts)
+    assert together(started, "events_taken") == len(sample.events)
+    wait_for(lambda: together(started, "pages") == len(sample.pages), "the pages to be counted")
+    assert all(worker.figure("burstwatch_verdicts_total") > 0 for worker in started), "each had something to do"
+    for worker in started:
+        worker.stop()
