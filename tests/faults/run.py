@@ -12,15 +12,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from streams.kafka.settings import KafkaSettings
-from tests.faults.outcome import assert_exact, keys_of
+from streams.kafka.worker import GIVEN_UP
+from tests.faults.outcome import assert_exact, assert_numbered_once, keys_of
 from tests.faults.receiver import Receiver
-from tests.faults.reference import expected
+from tests.faults.reference import Expected, expected
 from tests.faults.workload import events, send
 from tests.kafka.reading import read, wait_for
 from tests.kafka.running import ROOT, Worker, config_for
 
 CHUNKS = 24
-"""An hour each; every one has alerts in it."""
+"""Half an hour each; every one has alerts in it."""
 PARTITIONS = 2
 ALL_DONE_SECONDS = 90
 NEXT_CHUNK_SECONDS = 6
@@ -130,13 +131,25 @@ class Run:
         """Whether so many words of alerts have reached the receiver."""
         return len(self.receiver.told()) >= words
 
+    @property
+    def is_doubled(self) -> bool:
+        """Whether candidates are committed more than once."""
+        try:
+            assert_numbered_once(read(self.settings, "candidates"))
+        except AssertionError:
+            return True
+        return False
+
     def alerts_raised(self) -> int:
         """How many words of alerts are committed."""
         return len(read(self.settings, "alerts"))
 
     def wait_until_told(self) -> None:
         """Wait until the receiver has heard all that follows from what was sent."""
-        keys = set(keys_of(expected(self.settings, self.config).alerts))
+        self._wait_for_words(expected(self.settings, self.config))
+
+    def _wait_for_words(self, must: Expected) -> None:
+        keys = set(keys_of(must.alerts))
         self.wait(lambda: keys <= {key for key, _ in self.receiver.told()}, "everything to be told")
 
     def wait(self, condition: Callable[[], bool], what: str) -> None:
@@ -155,10 +168,11 @@ class Run:
         self.send(CHUNKS)
         must = expected(self.settings, self.config)
         assert len(must.alerts) > CHUNKS, "too few alerts to prove anything"
-        self.wait_until_told()
+        self._wait_for_words(must)
         for worker in self._workers:
             if not worker.has_ended:
-                worker.leave()
+                worker.send(signal.SIGTERM)
+                assert worker.wait() in (0, GIVEN_UP), worker.log[-3000:]
         assert_exact(self.settings, must, self.receiver)
 
     def close(self) -> None:

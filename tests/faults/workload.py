@@ -1,4 +1,4 @@
-"""What the fault tests put on Kafka: a day of a few services, spread over raw partitions, with incidents in it.
+"""What the fault tests put on Kafka: half a day of a few services, spread over raw partitions, with incidents in it.
 
 Some events come twice and some late, and in turn services use a model that nobody has a price for, which raises a
 ticket each time. The last event of each raw partition is a day later, so that everything before it closes and
@@ -17,7 +17,7 @@ from streams.kafka.publish import RECEIVED_HEADER, UNKNOWN
 from streams.kafka.settings import KafkaSettings
 
 START = datetime(2026, 10, 1, tzinfo=UTC)
-MINUTES = 1440
+MINUTES = 720
 SERVICES = tuple(f"service-{letter}" for letter in "abcdefgh")
 UNPRICED_MINUTES = 5
 UNPRICED_EVERY_MINUTES = 240
