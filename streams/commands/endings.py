@@ -60,7 +60,7 @@ def reaching_kafka(brokers: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        sentence = " ".join(str(error).split())
+        sentence = _sentence_of(error)
         if type(error).__module__.partition(".")[0] in _KAFKA_LIBRARIES:
             cure = f"is Kafka at {brokers}? Start it, or set kafka.brokers in burstwatch.yaml"
             raise fail(f"{sentence}; {cure}") from error

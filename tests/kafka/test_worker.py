@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import signal
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -130,6 +131,14 @@ def test_where_no_kafka_is_one_sentence_says_so(tmp_path: Path, run: Run) -> Non
     assert worker.wait() == 1
     assert "is Kafka at 127.0.0.1:1? Start it, or set kafka.brokers" in worker.log
     assert "Traceback" not in worker.log
+
+
+def test_a_port_that_is_taken_is_one_sentence(kafka: KafkaSettings, tmp_path: Path, run: Run) -> None:
+    worker = Worker(config_for(tmp_path / "config", kafka))
+    with socket.create_server(("127.0.0.1", worker.port)):
+        run(worker)
+        assert worker.wait() == 1
+    assert "stop what listens there, or set http.port" in worker.log.splitlines()[-1]
 
 
 def test_other_routes_take_effect_at_once_and_the_rest_waits_for_a_restart(
