@@ -35,6 +35,10 @@ demo: $(RUNTIME_READY) ## Watch a fortnight of AI usage and see its alerts (Pyth
 test: broker-ready lint ## Check style, types and imports, then run every test, Kafka's against a real broker
 	$(BIN)/pytest $(ARGS)
 
+.PHONY: faults
+faults: $(DEV_READY) broker-ready ## The long series of faults: kills, pauses, lost brokers, a million hostile messages (25 minutes)
+	$(BIN)/pytest tests/faults -m 'long or not long' --durations=0 $(ARGS)
+
 .PHONY: lint
 lint: $(DEV_READY) ## Check style, types and import directions
 	$(BIN)/ruff check .

@@ -10,6 +10,7 @@ from tests.faults.outcome import NotExactError
 from tests.faults.run import Run
 
 
+@pytest.mark.long
 def test_without_the_fence_a_sleeper_that_wakes_up_is_noticed(run: Run) -> None:
     sleeper = run.worker("sleeper").begin("watch-*: before begin@4:pause", "--without", "fence")
     run.send_until(lambda: sleeper.was_struck, sleeper)
@@ -23,7 +24,11 @@ def test_without_the_fence_a_sleeper_that_wakes_up_is_noticed(run: Run) -> None:
 
 @pytest.mark.parametrize(
     ("safeguard", "strike"),
-    [("row-skip", "intake: after send@2:kill"), ("emitted", "watch-*: after commit@4:kill"), ("intent", "POST")],
+    [
+        ("emitted", "watch-*: after commit@4:kill"),
+        pytest.param("row-skip", "intake: after send@2:kill", marks=pytest.mark.long),
+        pytest.param("intent", "POST", marks=pytest.mark.long),
+    ],
 )
 def test_without_a_safeguard_a_crash_is_noticed(run: Run, safeguard: str, strike: str) -> None:
     worker = run.worker("one")
@@ -39,6 +44,7 @@ def test_without_a_safeguard_a_crash_is_noticed(run: Run, safeguard: str, strike
         run.finish()
 
 
+@pytest.mark.long
 def test_a_lost_input_is_noticed_by_its_number_and_read_again(run: Run) -> None:
     worker = run.worker("one").begin("watch-1@20:lose")
     run.send_until(lambda: worker.has_ended, worker)
@@ -46,6 +52,7 @@ def test_a_lost_input_is_noticed_by_its_number_and_read_again(run: Run) -> None:
     run.finish()
 
 
+@pytest.mark.long
 def test_without_contiguity_a_lost_input_stays_lost(run: Run) -> None:
     worker = run.worker("one").begin("watch-1@20:lose", "--without", "contiguity")
     run.send_until(lambda: worker.was_struck, worker)

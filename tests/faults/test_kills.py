@@ -18,7 +18,14 @@ STRIKES = {
 }
 
 
-@pytest.mark.parametrize("stage", STRIKES)
+long = pytest.mark.long
+
+
+@pytest.mark.parametrize(
+    "stage",
+    ["watch", "deliver", pytest.param("intake", marks=long), pytest.param("acquisition", marks=long),
+     pytest.param("incidents", marks=long)],
+)  # fmt: skip
 def test_a_worker_killed_at_every_point_is_exact(run: Run, stage: str) -> None:
     worker = run.worker("one")
     for strike in STRIKES[stage]:
@@ -29,6 +36,7 @@ def test_a_worker_killed_at_every_point_is_exact(run: Run, stage: str) -> None:
     run.finish()
 
 
+@long
 def test_without_any_fault_a_run_is_exact(run: Run) -> None:
     run.worker("one").begin()
     run.finish()

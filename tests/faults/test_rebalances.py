@@ -5,14 +5,17 @@ from __future__ import annotations
 import random
 from functools import partial
 
+import pytest
+
 from tests.faults.run import Run
 
 KILLS = 6
 VISITS = 4
 
 
-def test_two_workers_killed_at_random_are_exact(run: Run) -> None:
-    luck = random.Random(7)
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 9))])
+def test_two_workers_killed_at_random_are_exact(run: Run, seed: int) -> None:
+    luck = random.Random(seed)
     workers = [run.worker(name).begin() for name in ("one", "two")]
     for _ in range(KILLS):
         run.send(3)
@@ -21,6 +24,7 @@ def test_two_workers_killed_at_random_are_exact(run: Run) -> None:
     run.finish()
 
 
+@pytest.mark.long
 def test_a_worker_that_joins_and_leaves_again_and_again_disturbs_nothing(run: Run) -> None:
     run.worker("steady").begin()
     guest = run.worker("guest")
@@ -33,6 +37,7 @@ def test_a_worker_that_joins_and_leaves_again_and_again_disturbs_nothing(run: Ru
     run.finish()
 
 
+@pytest.mark.long
 def test_stopped_under_load_it_goes_on_where_it_was(run: Run) -> None:
     worker = run.worker("one")
     for _ in range(VISITS):

@@ -12,6 +12,7 @@ from tests.faults.run import Run, a_run
 OUTAGES = 2
 
 
+@pytest.mark.long
 @pytest.mark.skipif(brokers_named() is not None, reason="a broker that the environment names is not ours to kill")
 def test_a_broker_killed_and_started_again_loses_nothing(tmp_path: Path) -> None:
     with Broker() as broker, a_run(broker.address, tmp_path) as run:
@@ -25,6 +26,7 @@ def test_a_broker_killed_and_started_again_loses_nothing(tmp_path: Path) -> None
         run.finish()
 
 
+@pytest.mark.long
 def test_a_dead_receiver_holds_up_nobody_and_hears_each_incident_in_order(run: Run) -> None:
     run.receiver.is_down = True
     run.worker("one").begin()

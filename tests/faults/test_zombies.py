@@ -12,11 +12,11 @@ from tests.faults.run import Run
 @pytest.mark.parametrize(
     "point",
     [
-        "watch-*: before begin",
         "watch-*: before commit",
-        "incidents-0: after send",
-        "deliver-0: before begin",
-        "intake: sending",
+        pytest.param("watch-*: before begin", marks=pytest.mark.long),
+        pytest.param("incidents-0: after send", marks=pytest.mark.long),
+        pytest.param("deliver-0: before begin", marks=pytest.mark.long),
+        pytest.param("intake: sending", marks=pytest.mark.long),
     ],
 )
 def test_a_worker_that_slept_while_another_took_over_changes_nothing(run: Run, point: str) -> None:
