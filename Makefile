@@ -22,7 +22,7 @@ PYTHON ?= $(shell for candidate in python3 python3.14 python3.13 python3.12 pyth
 
 .PHONY: help
 help: ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' \
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' \
 		$(firstword $(MAKEFILE_LIST))
 
 .PHONY: demo
@@ -35,6 +35,10 @@ demo: $(RUNTIME_READY) ## Watch a fortnight of AI usage and see its alerts (Pyth
 test: broker-ready lint ## Check style, types and imports, then run every test, Kafka's against a real broker
 	$(BIN)/pytest $(ARGS)
 
+.PHONY: faults
+faults: $(DEV_READY) broker-ready ## The long series of faults: kills, pauses, lost brokers, a million hostile messages (25 minutes)
+	$(BIN)/pytest tests/faults -m 'long or not long' --durations=0 $(ARGS)
+
 .PHONY: lint
 lint: $(DEV_READY) ## Check style, types and import directions
 	$(BIN)/ruff check .
@@ -43,8 +47,12 @@ lint: $(DEV_READY) ## Check style, types and import directions
 	$(BIN)/lint-imports
 
 .PHONY: bench
-bench: $(DEV_READY) ## Measure: throughput, latency, memory
+bench: $(DEV_READY) ## Measure speed and memory beside peers (ARGS: one benchmark's name and its options)
 	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+.PHONY: bench-incidents
+bench-incidents: $(DEV_READY) ## Measure what is found, how soon, at how many false pages (ARGS=--help lists the choices)
+	$(BIN)/python -m tests.benchmarks incidents $(ARGS)
 
 ##@ Keep
 

@@ -14,6 +14,7 @@ import msgspec
 from detectors.events import DeploymentEvent, UsageEvent
 
 _SPACE = re.compile(r"[ \t\r\n]*")
+_NOT_A_NUMBER = re.compile(rb":\s*-?(NaN|Infinity)\b")
 _NO_EVENTS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 E = TypeVar("E", UsageEvent, DeploymentEvent)
@@ -159,7 +160,10 @@ def _envelope_of(item: bytes) -> _Envelope | None:
 def _mistake(index: int, error: Exception, item: bytes | None = None) -> Mistake:
     detail = str(error)
     if not isinstance(error, msgspec.ValidationError):
-        return Mistake(index, "not_json", detail, item)
+        cure = ": JSON has no NaN and no Infinity, leave such a field out" if _NOT_A_NUMBER.search(item or b"") else ""
+        return Mistake(index, "not_json", detail + cure, item)
+    if "datetime" in detail:
+        return Mistake(index, "bad_time", f"{detail}: write it like 2026-10-01T00:00:00Z", item)
     if "missing required field" in detail:
         return Mistake(index, "missing_field", detail, item)
     if ">=" in detail or "<=" in detail or "of length" in detail or "out of range" in detail:

@@ -1,228 +1,197 @@
 """One metric, one pass: how odd each new value is, by what the metric itself has shown before.
 
-Three views of the same past, each with its own idea of odd:
+Several views of the same past, each with its own idea of odd:
 
-- **point**: the value against forecasts that have done well lately (last value, moving levels, the same phase
-  of earlier cycles);
-- **level**: the same surprise, gathered over the last dozens of values, so that a small shift that stays is seen;
-- **shape**: the last cycle as a whole against the principal components of earlier ones (the reconstruction
-  error of Shyu et al., 2003, on sliding windows).
+- **point**: the value against what experts expect that did well lately (:mod:`detectors.expectation`);
+- **level**: the distance from the same phase of earlier cycles, averaged over a few, dozens and many rows;
+- **liveliness** and **roughness**: errors and steps that became larger, or smaller, than usual;
+- **place**: how far the nearest values of the past are, whenever they were;
+- **shape**: the last cycle as a whole against the usual shapes of cycles (:mod:`detectors.shapes`).
 
-Each view's raw number becomes a p-value by its own past: the empirical tail, and beyond it an exponential one
-(the Gumbel domain of extreme value theory; Siffer et al., *SPOT*, KDD 2017). The smallest p-value, corrected for
-there being three, is the answer. Nothing looks ahead, and nothing has to be set.
+Each view's number becomes a p-value by its own past (:mod:`detectors.tail`). Their logarithms add up, the point's
+twice, since it alone speaks of one value; the sum is the oddness, of which the score is a fixed function. The sum's own
+past says in turn how rare it is, and so what is worth a page. Nothing looks ahead, nothing has to be set, and nothing
+depends on the metric's unit or zero. State is bounded: some 400 kB a metric.
 """
 
 from __future__ import annotations
 
-import math
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors import shapes as usual_shapes
+from detectors import tail as tails
+from detectors.expectation import Rule, Running, Seen, fit_rule, watch
 from detectors.period import period_of
-
-HISTORY = 4096
-"""Values kept: enough for two weeks of five minutes."""
-LEARN_ROWS = 64
-"""Values before which nothing is called odd."""
-REFIT_ROWS = 256
-_LEVELS = (0.5, 0.1, 0.02)
-_GATHER = 0.04
-_TAIL = 0.02
-_TAIL_MEMORY = 2048
-_FORGET = 0.005
-_WINDOW_MOST = 256
-_COMPONENTS_KEEP = 0.9
-_LEAST_P = 1e-30
-_LEAST = ((3.0, 0.7), (0.8, 0.15), (1.0, 0.3))
-"""Threshold and mean excess of each view that no calm past takes below: a metric that stood still is not odd when it
-stirs a little."""
-_LET_PASS = 5.0
+from detectors.shapes import Shapes
+from detectors.tail import Tail
 
 Floats = NDArray[np.float64]
 
-
-class Tail(msgspec.Struct):
-    """What one view has shown: a ring of its raw numbers, and from them a threshold and a mean excess."""
-
-    ring: Floats
-    least_threshold: float
-    """Below this no raw number is odd, however calm the past."""
-    least_excess: float
-    count: int = 0
-    threshold: float = math.inf
-    excess: float = 1.0
-
-    def p_value(self, raw: float) -> float:
-        """Share of the past at least as odd; beyond the threshold, by the exponential tail."""
-        if self.count < LEARN_ROWS:
-            return 1.0
-        if raw > self.threshold:
-            return max(_TAIL * math.exp(-(raw - self.threshold) / self.excess), _LEAST_P)
-        past = self.ring[: min(self.count, len(self.ring))]
-        return max(float((past >= raw).mean()), _TAIL)
-
-    def learn(self, raw: float) -> None:
-        """Remember a raw number; every so often set the threshold anew."""
-        self.ring[self.count % len(self.ring)] = raw
-        self.count += 1
-        if self.count == LEARN_ROWS or (self.count > LEARN_ROWS and self.count % 64 == 0):
-            past = self.ring[: min(self.count, len(self.ring))]
-            self.threshold = max(float(np.quantile(past, 1 - _TAIL)), self.least_threshold)
-            above = past[past > self.threshold] - self.threshold
-            self.excess = max(float(above.mean()) if len(above) else 0.0, self.least_excess)
-
-
-class Shapes(msgspec.Struct, frozen=True):
-    """Principal components of earlier windows; empty until there were enough."""
-
-    mean: Floats
-    components: Floats
-    """Shape (components, window)."""
-    noise: float
+HISTORY = 4096
+"""Values kept: enough for two weeks of five minutes."""
+BLOCK = 64
+"""Tails are settled whenever so many rows are full, later four times as many, wherever the caller cuts."""
+_YOUNG_ROWS = 1024
+_VIEWS = ("point", "level", "level", "level", "liveliness", "roughness", "place", "shape")
+_TWO_SIDED = ("level", "liveliness", "roughness")
+_HEAVY = 0.4
+_HUGE = 1e150
+"""What is larger cannot be squared: it counts as missing."""
+_HALF = 8.0
+"""The oddness whose score is a half."""
+_ODD_RARITY = 2.5
+_LEAST_PASS = 5.0
+_SMOOTH = 1e-3
+"""No expert is believed to err by less than this part of the metric's spread."""
 
 
 class MetricState(msgspec.Struct):
     """All that is remembered of one metric."""
 
     calm: Floats
-    """A ring of the values, with what the point view found odd cut to what it would let pass."""
-    rows: int
-    levels: Floats
-    errors: Floats
-    gathered: float
-    typical: float
-    point: Tail
-    level: Tail
-    shape: Tail
+    """A ring of the values as they count: over the first one, what is missing filled in, what is far out drawn in."""
+    odd: NDArray[np.bool_]
+    running: Running
+    views: list[Tail]
+    oddness: Tail
+    zero: float = 0.0
+    """The first value; all others are taken over it, so that a constant is nothing but zeros."""
+    scale: float = 0.0
+    """Spread of the values; 0 until they move."""
+    places: Floats | None = None
+    """The values in order."""
     period: int = 0
-    window: int = 0
+    rule: Rule | None = None
     shapes: Shapes | None = None
+    let_pass: float = _LEAST_PASS
+    refit_at: int = BLOCK
 
 
-class Word(msgspec.Struct, frozen=True):
-    """What is said of one value: a p-value, a score in [0, 1] that rises as it falls, and what was expected."""
+class Words(NamedTuple):
+    """What is said of some values, a row each; where a value is missing: score 0, p-value 1."""
 
-    p_value: float
-    score: float
-    expected: float
+    score: Floats
+    """In [0, 1)."""
+    p_value: Floats
+    """How rare so odd a row has been."""
+    expected: Floats
 
 
 def start() -> MetricState:
     """Nothing seen yet."""
-    point, level, shape = (Tail(np.zeros(_TAIL_MEMORY), *least) for least in _LEAST)
-    experts = len(_LEVELS) + 2
-    return MetricState(np.zeros(HISTORY), 0, np.zeros(len(_LEVELS)), np.zeros(experts), 0.0, 0.0, point, level, shape)
+    views = [tails.start(two_sided=view in _TWO_SIDED) for view in _VIEWS]
+    return MetricState(np.zeros(HISTORY), np.zeros(HISTORY, bool), Running(), views, tails.start(two_sided=False))
 
 
-def step(state: MetricState, value: float) -> tuple[MetricState, Word]:
-    """Take the next value of a metric; NaN and infinities are missing, and say nothing.
+def step(state: MetricState, values: Floats) -> tuple[MetricState, Words]:
+    """Take the next values of a metric, oldest first; NaN and infinities are missing.
+
+    What is said does not depend on how many values come at once.
 
     Examples
     --------
-    >>> state = start()
-    >>> for n in range(500):
-    ...     state, usual = step(state, 10 + math.sin(n))
-    >>> state, odd = step(state, 40.0)
-    >>> odd.score > 0.7 > usual.score
+    >>> values = 10 + np.sin(np.arange(500.0))
+    >>> values[-1] = 40
+    >>> _, words = step(start(), values)
+    >>> bool(words.score[-1] > 0.6 > words.score[:-1].max())
     True
     """
-    if not math.isfinite(value):
-        return state, Word(1.0, 0.0, math.nan)
-    if state.rows == 0:
-        state.levels[:] = value
-    forecasts = _forecasts(state)
-    surprise, expected, unit = _surprise(state, forecasts, value)
-    calm = min(max(value, expected - _LET_PASS * unit), expected + _LET_PASS * unit) if state.rows else value
-    state.gathered += _GATHER * (np.clip(surprise, -8, 8) - state.gathered)
-    raws = (abs(surprise), abs(state.gathered), _misfit(state, calm))
-    p_values = [tail.p_value(raw) for tail, raw in zip((state.point, state.level, state.shape), raws, strict=True)]
-    p_value = min(1.0, 3 * min(p_values))
-    _learn(state, forecasts, value, calm)
-    for tail, raw in zip((state.point, state.level, state.shape), raws, strict=True):
-        if tail is not state.shape or state.shapes is not None:
-            tail.learn(min(raw, tail.threshold + 3 * tail.excess) if p_value < 1e-4 else raw)
-    if state.rows % REFIT_ROWS == 0:
-        _refit(state)
-    return state, Word(p_value, score_of(p_value), expected)
+    values = np.where(np.abs(values) < _HUGE, values, np.nan)
+    at = 0
+    if state.running.rows == 0:  # what is missing before the first value is not there
+        at = int(np.argmax(np.isfinite(values))) if np.isfinite(values).any() else len(values)
+        state.zero = float(values[at]) if at < len(values) else 0.0
+    said = [Words(np.zeros(at), np.ones(at), np.full(at, np.nan))]
+    while at < len(values):
+        room = BLOCK - state.running.rows % BLOCK
+        said.append(_block(state, values[at : at + room] - state.zero))
+        at += room
+    return state, Words(*(np.concatenate(parts) for parts in zip(*said, strict=True)))
 
 
-def score_of(p_value: float) -> float:
-    """Return a score in [0, 1]: 0 for the usual, a half at one in a hundred, towards one beyond."""
-    depth = -math.log10(max(p_value, _LEAST_P))
-    return depth / (depth + 2.0)
+def _block(state: MetricState, values: Floats) -> Words:
+    """Take values up to the next settling."""
+    rows, there = state.running.rows, np.isfinite(values)
+    past = _last(state.calm, rows, min(rows, HISTORY))
+    bounds = max(_SMOOTH * state.scale, 1e-300), state.let_pass
+    seen = watch(state.running, past.tolist(), values.tolist(), state.period, state.rule, bounds)
+    filled = np.where(there, values, seen.expected)
+    numbers = _numbers(state, seen, past, filled, rows)
+    rarity = 2 * tails.rarity(state.views[0], numbers[0], 0.0)
+    for view, number in zip(state.views[1:], numbers[1:], strict=True):
+        rarity = rarity + tails.rarity(view, number, _HEAVY)
+    oddness = np.where(there, rarity, 0.0)
+    rare = np.where(there, tails.rarity(state.oddness, oddness, 0.0), 0.0)
+    at = np.arange(rows, rows + len(values)) % HISTORY
+    state.calm[at], state.odd[at] = seen.calm, rare > _ODD_RARITY
+    if rows >= BLOCK:  # before, nothing is expected yet
+        _remember(state, numbers[:, there], oddness[there])
+    if state.running.rows % (BLOCK if rows < _YOUNG_ROWS else 4 * BLOCK) == 0:
+        _settle(state)
+    return Words(oddness / (oddness + _HALF), np.minimum(10.0**-rare, 1.0), seen.expected + state.zero)
 
 
-def _forecasts(state: MetricState) -> Floats:
-    """What each expert expects: the last value, moving levels, the same phase of earlier cycles."""
-    last = state.calm[(state.rows - 1) % HISTORY] if state.rows else state.levels[0]
-    cycle = state.levels[0]
-    if state.period and state.rows > state.period:
-        back = [k * state.period for k in (1, 2, 3) if k * state.period <= min(state.rows, HISTORY)]
-        cycle = float(np.median([state.calm[(state.rows - b) % HISTORY] for b in back]))
-    return np.array([last, *state.levels, cycle])
+def _numbers(state: MetricState, seen: Seen, past: Floats, values: Floats, rows: int) -> Floats:
+    """Return each view's number, shape (views, rows); 0 for a view that cannot see yet."""
+    place = shape = np.zeros(len(values))
+    if state.places is not None:
+        place = _distance(state.places, values, state.scale)
+    if state.shapes is not None:
+        window = np.concatenate([past[len(past) - state.shapes.window + 1 :], seen.calm])
+        shape = usual_shapes.misfit(state.shapes, window, rows % BLOCK, BLOCK)
+    return np.stack([np.abs(seen.surprise), *seen.gathered, seen.liveliness, seen.roughness, place, shape])
 
 
-def _surprise(state: MetricState, forecasts: Floats, value: float) -> tuple[float, float, float]:
-    """How far the value is from what good experts expect, in units of how far they usually are; that, and the unit."""
-    errors = np.maximum(state.errors, _floor(state))
-    weight = (errors.min() / errors) ** 4
-    expected = float((weight * forecasts).sum() / weight.sum())
-    unit = float(errors.min() * 1.25)
-    return ((value - expected) / unit if state.rows > 1 else 0.0), expected, unit
+def _distance(places: Floats, values: Floats, scale: float) -> Floats:
+    """Return the log distance to the few nearest values of the past."""
+    few = max(2, len(places) // 400)
+    at = np.searchsorted(places, values)
+    below = np.where(at < few, np.inf, values - places[np.maximum(at - few, 0)])
+    above = np.where(at + few > len(places), np.inf, places[np.minimum(at + few, len(places)) - 1] - values)
+    return np.asarray(np.log(np.minimum(below, above) / scale + 1e-4))
 
 
-def _floor(state: MetricState) -> float:
-    """Return the least error that an expert is believed to make."""
-    return 1e-3 * state.typical + 1e-12
+def _remember(state: MetricState, numbers: Floats, oddness: Floats) -> None:
+    sees = {"place": state.places is not None, "shape": state.shapes is not None}
+    for name, view, number in zip(_VIEWS, state.views, numbers, strict=True):
+        if sees.get(name, True):
+            tails.learn(view, number)
+    tails.learn(state.oddness, oddness)
 
 
-def _misfit(state: MetricState, value: float) -> float:
-    """How badly the last window is made of the shapes of earlier ones."""
-    if state.shapes is None:
-        return 0.0
-    window = np.append(_last(state.calm, state.rows, state.window - 1), value) - state.shapes.mean
-    rest = window - (state.shapes.components @ window) @ state.shapes.components
-    return math.log(float(rest @ rest) / state.shapes.noise + 1e-3)
+def _settle(state: MetricState) -> None:
+    """Set anew what is usual; every so often, what is expected and which shapes are usual."""
+    for view in (*state.views, state.oddness):
+        tails.settle(view)
+    point = state.views[0]
+    state.let_pass = max(_LEAST_PASS, point.threshold + 3 * point.size)
+    rows = state.running.rows
+    if rows >= state.refit_at:
+        _refit(state, _last(state.calm, rows, min(rows, HISTORY)))
+        state.refit_at = rows + min(max(rows // 4, BLOCK), HISTORY // 2)
+
+
+def _refit(state: MetricState, past: Floats) -> None:
+    low, high = np.quantile(past, [0.05, 0.95])
+    scale = float(np.clip(past, low, high).std()) or float(past.std())
+    if scale <= 1e-12 * float(np.abs(past).max()):
+        return  # it stands still, but for rounding
+    state.scale, state.places = scale, np.sort(past)
+    state.period = period_of(past)
+    state.rule = fit_rule(past, state.period, scale)
+    window = min(state.period or usual_shapes.WINDOW_WITHOUT_PERIOD, usual_shapes.MOST_WINDOW)
+    odd = state.odd[np.arange(state.running.rows - len(past), state.running.rows) % HISTORY]
+    shapes = usual_shapes.fit(past, odd, window, scale)
+    if shapes is not None:
+        if state.shapes is None or shapes.window != state.shapes.window:
+            state.views[-1] = tails.start(two_sided=False)
+        state.shapes = shapes
 
 
 def _last(ring: Floats, rows: int, count: int) -> Floats:
     """Return the newest values of a ring, oldest first."""
     return np.asarray(ring[np.arange(rows - count, rows) % HISTORY])
-
-
-def _learn(state: MetricState, forecasts: Floats, value: float, calm: float) -> None:
-    """Everything moves towards the new value; what is odd moves it by no more than the usual would."""
-    forget = max(_FORGET, 1.0 / (state.rows + 1))
-    errors = np.abs(forecasts - value)
-    most = np.where(state.rows > LEARN_ROWS, 6 * np.maximum(state.errors, _floor(state)), np.inf)
-    state.errors += forget * (np.minimum(errors, most) - state.errors)
-    state.typical += forget * (abs(calm) - state.typical)
-    state.levels += np.maximum(_LEVELS, 1.0 / (state.rows + 1)) * (calm - state.levels)
-    state.calm[state.rows % HISTORY] = calm
-    state.rows += 1
-
-
-def _refit(state: MetricState) -> None:
-    """Look for a cycle, and learn the shapes of windows as long as it."""
-    past = _last(state.calm, state.rows, min(state.rows, HISTORY))
-    state.period = period_of(past)
-    window = min(state.period or 32, _WINDOW_MOST)
-    if len(past) < 6 * window:
-        return
-    if window != state.window:
-        state.window, state.shape = window, Tail(np.zeros(_TAIL_MEMORY), *_LEAST[2])
-    stride = max(window // 8, 1)
-    windows = np.lib.stride_tricks.sliding_window_view(past, window)[::stride]
-    mean = np.median(windows, axis=0)
-    centred = windows - mean
-    size = np.sqrt((centred**2).sum(axis=1))
-    centred = centred[size <= np.quantile(size, 0.98)]
-    _, strength, components = np.linalg.svd(centred, full_matrices=False)
-    share = np.cumsum(strength**2) / max(float((strength**2).sum()), 1e-300)
-    keep = min(int(np.searchsorted(share, _COMPONENTS_KEEP)) + 1, max(window // 4, 1))
-    rest = centred - (centred @ components[:keep].T) @ components[:keep]
-    noise = float(np.median((rest**2).sum(axis=1))) + 1e-12 * (1 + state.typical**2)
-    state.shapes = Shapes(mean, components[:keep], noise)

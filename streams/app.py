@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError, version
+
 import msgspec
 
 from detectors.admission import IntakeSettings
@@ -92,3 +94,11 @@ def build_stages(plan: Plan, prices: PriceTable) -> Stages:
         rules, SeriesWatch(wide, local, pooled), Judge(local, pooled), Budget(plan.page_budget, plan.detectors)
     )
     return Stages(Intake(limits, prices), watches, incidents)
+
+
+def installed_version() -> str:
+    """Return the version that is installed."""
+    try:
+        return version("burstwatch")
+    except PackageNotFoundError:  # run from a checkout that nobody installed
+        return "unknown"

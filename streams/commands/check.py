@@ -26,11 +26,15 @@ def check(config: ConfigFolder = None) -> None:
         typer.echo(error)
         errors = sum(mistake.severity == "error" for mistake in error.mistakes)
         warnings = len(error.mistakes) - errors
-        typer.echo(f"{errors} errors, {warnings} warnings")
+        typer.echo(f"{_counted(errors, 'error')}, {_counted(warnings, 'warning')}")
         raise typer.Exit(FAILED) from error
     for warning in settings.warnings:
         typer.echo(warning)
     typer.echo(_in_words(settings))
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun if count == 1 else noun + 's'}"
 
 
 def _in_words(settings: Settings) -> str:
@@ -43,7 +47,7 @@ def _in_words(settings: Settings) -> str:
             f"  organisation  {settings.organisation}, {budget.pages:g} pages a {budget.per}",
             f"  views         {views}",
             f"  detectors     {', '.join(detector.title for detector in settings.detectors)}",
-            f"  receivers     {', '.join(settings.routes.receivers)}; {len(settings.routes.routes)} routes",
+            f"  receivers     {', '.join(settings.routes.receivers)}; {_counted(len(settings.routes.routes), 'route')}",
             f"  initiatives   {len(settings.initiatives)}",
             f"  prices        {len(settings.prices)} of your own, then the public catalogue",
         )

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -40,8 +41,15 @@ def one_line(*errors: type[Exception], cure: str = "") -> Iterator[None]:
     try:
         yield
     except errors as error:
-        sentence = " ".join(str(error).split()) or type(error).__name__
-        raise fail(f"{sentence}; {cure}" if cure else sentence) from error
+        raise fail(f"{_sentence_of(error)}; {cure}" if cure else _sentence_of(error)) from error
+
+
+def _sentence_of(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+        return f"{error.strerror or error}; stop what listens there, or set http.port in burstwatch.yaml"
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 @contextmanager
@@ -52,7 +60,7 @@ def reaching_kafka(brokers: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        sentence = " ".join(str(error).split())
+        sentence = _sentence_of(error)
         if type(error).__module__.partition(".")[0] in _KAFKA_LIBRARIES:
             cure = f"is Kafka at {brokers}? Start it, or set kafka.brokers in burstwatch.yaml"
             raise fail(f"{sentence}; {cure}") from error

@@ -12,7 +12,7 @@ import typer
 
 from streams.commands.configured import ConfigFolder, load_or_exit
 from streams.commands.counting import counting
-from streams.commands.endings import one_line, reaching_kafka
+from streams.commands.endings import fail, one_line, reaching_kafka
 
 
 class Topic(StrEnum):
@@ -23,17 +23,26 @@ class Topic(StrEnum):
     FEEDBACK = "feedback"
 
 
+Events = typer.Argument(
+    metavar="FILE...",
+    help="Files of events: .ndjson, .ndjson.gz, or - for standard input.",
+)
+
+
 def publish(
-    files: Annotated[list[Path], typer.Argument(help="Files of events: .ndjson, .ndjson.gz, or - for standard input.")],
+    files: Annotated[list[Path], Events],
     topic: Annotated[Topic, typer.Option(help="Which topic, without kafka.topic_prefix.")],
     config: ConfigFolder = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
     """Put the lines of files on a Kafka topic, in their order."""
     settings = load_or_exit(config)
+    for file in files:
+        if str(file) != "-" and not file.is_file():
+            raise fail(f"{file}: no such file")
     from streams.kafka.publish import PublishError
     from streams.kafka.publish import publish as publish_files
 
     with one_line(PublishError), reaching_kafka(settings.kafka.brokers), counting("messages", quiet) as count:
         total = publish_files(settings.kafka, topic.value, files, count)
-    typer.echo(f"{total:,} messages to {settings.kafka.topic(topic.value)}", err=True)
+    typer.echo(f"{total:,} {'message' if total == 1 else 'messages'} to {settings.kafka.topic(topic.value)}", err=True)

@@ -18,6 +18,7 @@ from streams.commands.counting import counting
 from streams.commands.endings import one_line
 
 if TYPE_CHECKING:
+    from detectors.intake import Reject
     from streams.replay.replay import ReplaySummary
 
 Input = typer.Argument(
@@ -50,12 +51,18 @@ def replay(
 
     stages = build_stages(plan_of(settings, shards=1), build_prices(settings.prices))
     rejected: Counter[str] = Counter()
+    examples: dict[str, Reject] = {}
+
+    def note(reject: Reject) -> None:
+        rejected[reject.reason] += 1
+        examples.setdefault(reject.reason, reject)
+
     sums = SpendSums()
     with one_line(OSError, EOFError), _opened(alerts) as out, counting("events", quiet) as count:
         tell = Listeners(
             alert=lambda alert: out.write(msgspec.json.encode(alert) + b"\n"),
             minute=sums.add if spend is not None else lambda report: None,
-            reject=lambda reject: rejected.update([reject.reason]),
+            reject=note,
             progress=count,
         )
         summary = replay_files(stages, usage, deployments, tell)
@@ -63,10 +70,17 @@ def replay(
             spend.write_bytes(sums.encode())
     if not quiet:
         typer.echo(_in_words(summary, rejected, alerts), err=True)
+        for reject in examples.values():
+            typer.echo(f"  first {reject.reason}: {_place_of(reject)}: {reject.detail}", err=True)
 
 
 def _opened(path: Path) -> AbstractContextManager[BinaryIO]:
     return nullcontext(sys.stdout.buffer) if str(path) == "-" else path.open("wb")
+
+
+def _place_of(reject: Reject) -> str:
+    within = f", event {reject.index + 1}" if reject.index else ""
+    return f"{reject.kind} line {reject.offset + 1}{within}"
 
 
 def _in_words(summary: ReplaySummary, rejected: Counter[str], alerts: Path) -> str:

@@ -18,9 +18,9 @@ from detectors.intake import IntakeOutput, IntakeState, RawMessage, Reject
 from streams.app import Stages
 from streams.delivery.routes import Routes
 from streams.embedded.store import Checkpoint, InboxRow, Progress, Store, Totals
-from streams.embedded.tally import Tally
 from streams.metrics import Metrics
 from streams.pipeline import Passed, Pipeline
+from streams.tally import Tally
 
 EVENTS_AT_ONCE = 5000
 _PARTITION = 0
@@ -198,7 +198,7 @@ class Processor:
     def checkpoint(self) -> bool:
         """Save all that was done; tell whether the disk took it."""
         began = time.monotonic()
-        totals, now = self._tally.added_to(self._totals), time.time()
+        totals, now = self._totals.plus(self._tally), time.time()
         saved = Checkpoint(self._applied, totals, self._pipeline.save())
         try:
             self._store.save(saved, Progress(self._tally.alerts, self._tally.rejects, now))

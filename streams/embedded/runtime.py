@@ -255,5 +255,6 @@ def _check_door(host: str, token: str | None) -> None:
         is_local = False
     if token is not None or not is_local:
         raise OpenDoorError(
-            f"anybody who reaches {host} could send events: set the token in the environment, or listen on 127.0.0.1"
+            f"anybody who reaches {host} could send events: put a token into the environment variable that "
+            "http.token_env names, or set http.host to 127.0.0.1"
         )

@@ -5,24 +5,20 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
 
-from detectors.events import Alert
-from streams.app import build_stages, plan_of
+from streams.app import build_stages, installed_version, plan_of
 from streams.configuration.catalogue import build_prices
 from streams.configuration.settings import ConfigError, Settings, load
+from streams.delivery.mailroom import Mailroom
 from streams.delivery.outbox import SqliteOutbox
-from streams.delivery.postman import Postman
-from streams.delivery.routes import Routes
 from streams.embedded.processor import Configuration
 from streams.embedded.runtime import EmbeddedService, EmbeddedSettings, OpenDoorError
 from streams.embedded.store import StateError, Store
 from streams.metrics import Metrics
-from streams.notifiers import open_receivers
 from streams.notifiers.notifier import ReceiverError
 from streams.pipeline import StateMismatchError
 
@@ -41,49 +37,24 @@ class OutboxDelivery:
     ----------
     path
         Of the state file.
-    routes
-        Who hears of what.
-    environ
-        Holds the receivers' secrets.
+    mailroom
+        Who hears of what, and how.
     metrics
-        Told of every outcome.
-
-    Raises
-    ------
-    ReceiverError
-        If a receiver's secret is missing.
+        Told of what waits.
     """
 
-    def __init__(self, path: Path, routes: Routes, environ: Mapping[str, str], metrics: Metrics) -> None:
-        self._environ = environ
+    def __init__(self, path: Path, mailroom: Mailroom, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._postman: Postman | None = None
-        self._stopping = asyncio.Event()
-        self.outbox = SqliteOutbox(path, self._receivers_of, time.time)
+        self.outbox = SqliteOutbox(path, mailroom.receivers_of, time.time)
         self.trouble: str | None = None
-        self._routes = routes
-        self._receivers = open_receivers(routes.receivers, environ)
-
-    def _receivers_of(self, alert: Alert, told: Sequence[str]) -> Sequence[str]:
-        return self._routes.receivers_of(alert, told)
-
-    def check(self, routes: Routes) -> None:
-        """Raise a :class:`ReceiverError` if routes cannot be used."""
-        open_receivers(routes.receivers, self._environ)
-
-    def adopt(self, routes: Routes) -> None:
-        """Go on with other routes; what is in flight is finished first."""
-        self._receivers = open_receivers(routes.receivers, self._environ)
-        self._routes = routes
-        if self._postman is not None:
-            self._postman.stop()
+        self.check, self.adopt = mailroom.check, mailroom.adopt
+        self._round = mailroom.open_round(self.outbox)
 
     async def run(self) -> None:
         """Deliver until told to stop; a disk that takes nothing is waited for."""
-        while not self._stopping.is_set():
-            self._postman = Postman(self._receivers, self.outbox, self._routes.retries, self._metrics.delivery)
+        while not self._round.stopping.is_set():
             try:
-                await self._postman.run()
+                await self._round.run()
             except sqlite3.Error as error:
                 self.trouble = f"the outbox cannot be used: {error}"
                 _log.error("outbox_failed", error=str(error))
@@ -92,15 +63,13 @@ class OutboxDelivery:
 
     async def _pause(self) -> None:
         try:
-            await asyncio.wait_for(self._stopping.wait(), _TROUBLE_PAUSE_SECONDS)
+            await asyncio.wait_for(self._round.stopping.wait(), _TROUBLE_PAUSE_SECONDS)
         except TimeoutError:
             self.trouble = None
 
     def stop(self) -> None:
         """Let :meth:`run` finish what is in flight and return."""
-        self._stopping.set()
-        if self._postman is not None:
-            self._postman.stop()
+        self._round.stop()
 
     def show_gauges(self) -> None:
         """Tell the metrics what waits."""
@@ -139,8 +108,8 @@ async def serve(folder: Path, environ: Mapping[str, str]) -> None:
     settings = load(folder)
     state, http = settings.state, settings.http
     path = Path(state.path)
-    metrics = Metrics(_version(), "embedded", settings.metrics.top_services)
-    delivery = OutboxDelivery(path, settings.routes, environ, metrics)
+    metrics = Metrics(installed_version(), "embedded", settings.metrics.top_services)
+    delivery = OutboxDelivery(path, Mailroom(settings.routes, environ, metrics.delivery), metrics)
     store = Store(path, delivery.outbox.prepare, delivery.outbox.insert, state.rejected_kept)
     embedded = EmbeddedSettings(
         host=http.host,
@@ -158,10 +127,3 @@ async def serve(folder: Path, environ: Mapping[str, str]) -> None:
         store.close()
         raise
     await service.run()
-
-
-def _version() -> str:
-    try:
-        return version("burstwatch")
-    except PackageNotFoundError:  # run from a checkout that nobody installed
-        return "unknown"

@@ -20,6 +20,7 @@ import msgspec
 from detectors.events import Alert
 from detectors.intake import Reject
 from streams.sources.http import Kind
+from streams.tally import Tally, pages_of_the_week
 
 SCHEMA_VERSION = 1
 """Of the tables; raise it with every change, and say in :meth:`Store.open` how the older one is read."""
@@ -83,6 +84,19 @@ class Totals(msgspec.Struct):
     spend_nano: int = 0
     page_minutes: list[int] = msgspec.field(default_factory=list)
     """Event minutes of the pages of the last week."""
+
+    def plus(self, tally: Tally) -> Totals:
+        """Return the totals with a stretch of work counted in."""
+        return Totals(
+            taken=self.taken + tally.taken["usage"],
+            rejected=self.rejected + len(tally.rejects),
+            late=self.late + tally.late,
+            duplicate=self.duplicate + tally.duplicate,
+            unpriced=self.unpriced + tally.unpriced,
+            alerts=self.alerts + len(tally.alerts),
+            spend_nano=self.spend_nano + sum(tally.spend_nano.values()),
+            page_minutes=pages_of_the_week(self.page_minutes, tally.alerts),
+        )
 
 
 class Checkpoint(msgspec.Struct, frozen=True):

@@ -15,14 +15,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Mapping, Sequence
-from typing import Any, Generic, NoReturn, Protocol, TypeVar
+from collections.abc import AsyncIterable, Callable, Coroutine, Iterable
+from typing import Any, NoReturn, Protocol
 
 import msgspec
 import structlog
 
-from streams.kafka.lease import SENDER_HEADER, SEQUENCE_HEADER, THE_LOG, Lease, Place, StateError
+from streams.kafka.lease import SENDER_HEADER, SEQUENCE_HEADER, THE_LOG, Lease, Place
 from streams.kafka.settings import KafkaSettings
+from streams.kafka.work import Work
 
 _log = structlog.get_logger(__name__)
 
@@ -35,25 +36,10 @@ class Message(Protocol):
 
     partition: int
     offset: int
+    timestamp: float
     value: bytes
     headers: Any
     generation_id: int
-
-
-class Work(Protocol):
-    """What an agent does with one partition's inputs: a state that changes by input and can be saved."""
-
-    def load(self, pages: Mapping[str, bytes]) -> None:
-        """Begin with a saved state, or anew where there are no pages."""
-
-    def take(self, data: bytes) -> list[bytes]:
-        """Apply an input; return outputs."""
-
-    def pages(self) -> Mapping[str, bytes]:
-        """Return the state."""
-
-    def notes(self) -> Sequence[bytes]:
-        """Return messages that go out with the state just returned and follow from no input; each once."""
 
 
 class Beside(Protocol):
@@ -66,77 +52,11 @@ class Beside(Protocol):
         """Let :meth:`run` finish what is in flight and return."""
 
 
-S = TypeVar("S")
-GivenT = TypeVar("GivenT", contravariant=True)  # noqa: PLC0105 — reads as what it is
-MadeT = TypeVar("MadeT")
+class Observer(msgspec.Struct, frozen=True):
+    """Hears of what a holding does: of each input that was applied for the first time, how long a checkpoint took."""
 
-
-class Stage(Protocol[S, GivenT, MadeT]):
-    """A pure stage."""
-
-    def start(self) -> S:
-        """Return the state before any input."""
-        ...
-
-    def step(self, state: S, given: GivenT, /) -> tuple[S, list[MadeT]]:
-        """Apply an input."""
-        ...
-
-    def encode(self, state: S, /) -> bytes:
-        """Return the state as bytes."""
-        ...
-
-    def decode(self, data: bytes, /) -> S:
-        """Return the state of bytes."""
-        ...
-
-
-class StageWork(Generic[S, GivenT, MadeT]):
-    """A pure stage as :class:`Work`; its state is one page.
-
-    Parameters
-    ----------
-    stage
-        The stage.
-    read
-        Bytes of a message to an input.
-    write
-        An output to bytes of a message.
-    """
-
-    def __init__(
-        self, stage: Stage[S, GivenT, MadeT], read: Callable[[bytes], GivenT], write: Callable[[MadeT], bytes]
-    ) -> None:
-        self._stage = stage
-        self._read = read
-        self._write = write
-        self._state = stage.start()
-
-    def load(self, pages: Mapping[str, bytes]) -> None:
-        """Begin with a saved state, or anew."""
-        if not pages:
-            self._state = self._stage.start()
-            return
-        try:
-            self._state = self._stage.decode(pages["state"])
-        except (msgspec.DecodeError, ValueError, TypeError) as error:
-            raise StateError(
-                f"the saved state was written with other settings or by another version ({error}): set them back, or "
-                "delete the state topics to compute it again"
-            ) from error
-
-    def take(self, data: bytes) -> list[bytes]:
-        """Apply an input; return outputs."""
-        self._state, made = self._stage.step(self._state, self._read(data))
-        return [self._write(output) for output in made]
-
-    def pages(self) -> dict[str, bytes]:
-        """Return the state."""
-        return {"state": self._stage.encode(self._state)}
-
-    def notes(self) -> Sequence[bytes]:
-        """Return nothing: all that goes out follows from input."""
-        return ()
+    took: Callable[[Message], object] = lambda message: None
+    saved: Callable[[float], object] = lambda seconds: None
 
 
 class Holding:
@@ -152,11 +72,16 @@ class Holding:
         The cadences.
     give_up
         Ends the process.
+    observe
+        Told of everything that is seen while the partition is held.
     """
 
-    def __init__(self, lease: Lease, work: Work, settings: KafkaSettings, give_up: GiveUp) -> None:
+    def __init__(
+        self, lease: Lease, work: Work, settings: KafkaSettings, give_up: GiveUp, observe: Observer | None = None
+    ) -> None:
         self.lease = lease
         self.work = work
+        self._observe = observe or Observer()
         self._settings = settings
         self._give_up = give_up
         self._beside: Callable[[], Beside] | None = None
@@ -182,13 +107,15 @@ class Holding:
     async def take(self, message: Message) -> None:
         """Apply an input."""
         await self._ready.wait()
-        if not self._resting:
-            self.lease.apply(place_of(message), lambda: self.work.take(message.value))
+        if not self._resting and self.lease.apply(place_of(message), lambda: self.work.take(message.value)):
+            self._observe.took(message)
 
     async def save(self) -> None:
         """Save the state, and prove the lease by it."""
+        began = time.monotonic()
         await self.lease.checkpoint(self.work.pages, self.work.notes)
         self._saved_at = time.monotonic()
+        self._observe.saved(self._saved_at - began)
 
     async def rest(self) -> None:
         """Take nothing more until :meth:`go_on`, and save what there is."""
@@ -211,6 +138,7 @@ class Holding:
             self._rhythm.cancel()
             await asyncio.wait([self._rhythm])
         await self.lease.release()
+        self._ready.set()  # an input that still waits is let go
 
     async def _run(self) -> None:
         self.work.load(await self.lease.acquire())
@@ -250,10 +178,10 @@ class Holding:
 
 def place_of(message: Message) -> Place:
     """Where a message stands: as its sender numbered it, else by its offset."""
-    headers = dict(message.headers or ())
+    headers, came_ms = dict(message.headers or ()), round(message.timestamp * 1000)
     if SENDER_HEADER not in headers:
-        return Place(THE_LOG, message.offset, message.offset)
-    return Place(headers[SENDER_HEADER].decode(), int(headers[SEQUENCE_HEADER]), message.offset)
+        return Place(THE_LOG, message.offset, message.offset, came_ms)
+    return Place(headers[SENDER_HEADER].decode(), int(headers[SEQUENCE_HEADER]), message.offset, came_ms)
 
 
 class Agent:
@@ -272,10 +200,15 @@ class Agent:
     def __init__(self, topic: str, open_holding: Callable[[int], Holding], give_up: GiveUp) -> None:
         self.topic = topic
         self.held: dict[int, Holding] = {}
-        self.was_assigned = False
         self._is_closing = False
+        self._settled = asyncio.Event()
         self._open_holding = open_holding
         self._give_up = give_up
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it is known what is held."""
+        return self._settled.is_set()
 
     async def run(self, events: AsyncIterable[Any], generation: Callable[[], int]) -> None:
         """Take events as Faust gives them: the body of a Faust agent.
@@ -290,6 +223,7 @@ class Agent:
         try:
             async for event in events:
                 message: Message = event.message
+                await self._settled.wait()  # Faust lets new messages flow while it tells of an assignment
                 holding = self.held.get(message.partition)
                 if holding is not None and message.generation_id == generation():
                     await holding.take(message)
@@ -301,6 +235,7 @@ class Agent:
 
     async def revoke(self) -> None:
         """Save all that is held."""
+        self._settled.clear()
         try:
             await asyncio.gather(*(holding.rest() for holding in self.held.values()))
         except Exception as error:
@@ -314,10 +249,10 @@ class Agent:
             await asyncio.gather(*(holding.go_on() for holding in self.held.values()))
         except Exception as error:
             self._give_up(error)
-        self.was_assigned = True
         for number in sorted(now - self.held.keys()):
             self.held[number] = self._open_holding(number)
             self.held[number].open()
+        self._settled.set()
 
     async def close(self) -> None:
         """Save everything, let it go, and take nothing again."""

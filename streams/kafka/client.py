@@ -9,11 +9,15 @@ from typing import Any
 import faust
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from kafka import KafkaAdminClient
+from kafka.errors import KafkaTimeoutError
 
 from streams.kafka.settings import KafkaSettings, SecuritySettings
 
 LARGEST_MESSAGE_BYTES = 8 * 1024 * 1024
 """Of what Burstwatch itself writes: frames, reports, pages of state."""
+
+FIRST_ANSWER_SECONDS = 10.0
+"""A person waits for it."""
 
 
 class SecretMissingError(RuntimeError):
@@ -74,7 +78,16 @@ def faust_credentials(settings: KafkaSettings) -> faust.types.auth.CredentialsT 
 
 def open_admin(settings: KafkaSettings) -> KafkaAdminClient:
     """Connect kafka-python's admin client; the caller closes it."""
-    return KafkaAdminClient(client_id=settings.application, **connection(settings))
+    seconds = min(settings.request_timeout_seconds, FIRST_ANSWER_SECONDS)
+    try:
+        return KafkaAdminClient(
+            client_id=settings.application, bootstrap_timeout_ms=int(seconds * 1000), **connection(settings)
+        )
+    except KafkaTimeoutError as error:
+        said = f"nobody answered within {seconds:.0f} s"
+        if settings.security.protocol != "PLAINTEXT":
+            said += ", or we were not let in: compare kafka.security and its secrets with what the broker's log says"
+        raise KafkaTimeoutError(said) from error
 
 
 def new_consumer(settings: KafkaSettings, *topics: str, **options: object) -> AIOKafkaConsumer:

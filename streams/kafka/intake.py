@@ -30,6 +30,7 @@ from detectors.admission import NEVER
 from detectors.intake import Intake, IntakeOutput, IntakeState, RawMessage, Reject
 from streams.kafka.client import connection, new_consumer, new_producer
 from streams.kafka.idle import Idleness, RawProgress
+from streams.kafka.lease import Passing, no_passing
 from streams.kafka.publish import RECEIVED_HEADER, UNKNOWN
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.topics import DEPLOYMENTS, FEEDBACK, FRAMES, REJECTED, USAGE
@@ -37,6 +38,9 @@ from streams.kafka.topics import DEPLOYMENTS, FEEDBACK, FRAMES, REJECTED, USAGE
 MESSAGES_AT_ONCE = 5000
 BYTES_AT_ONCE = 2_000_000
 """A step takes no more, so that its frames fit a message."""
+MINUTES_AT_ONCE = 120
+"""About so many minutes of events go into a frame: watch judges them in one go, and heartbeats wait meanwhile."""
+_FEWEST_AT_ONCE = 100
 
 AWAIT_DEPLOYMENTS_SECONDS = 120.0
 _POLL_MS = 200
@@ -70,6 +74,8 @@ class IntakeService(ConsumerRebalanceListener):
         Name of this worker for static membership; None for none.
     observe
         Told of what was taken once it is committed.
+    passing
+        For tests that crash at every point.
     """
 
     def __init__(
@@ -79,8 +85,10 @@ class IntakeService(ConsumerRebalanceListener):
         idle_seconds: float,
         instance: str | None = None,
         observe: Callable[[IntakeOutput], None] = lambda output: None,
+        passing: Passing = no_passing,
     ) -> None:
         self._settings = settings
+        self._passing = passing
         self._intake = intake
         self._observe = observe
         self._kind_of: dict[str, Kind] = {settings.topic(kind): kind for kind in KINDS}
@@ -91,6 +99,8 @@ class IntakeService(ConsumerRebalanceListener):
         self._high: dict[int, int] = {}
         self._done: dict[TopicPartition, int] = {}
         self._epoch = 0
+        self._came_ms = 0
+        self._at_once = MESSAGES_AT_ONCE
         self._working = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._consumer: AIOKafkaConsumer
@@ -131,8 +141,8 @@ class IntakeService(ConsumerRebalanceListener):
         _log.info("intake_assigned", partitions=len(list(assigned)))
 
     async def _turn(self) -> None:
-        batch: Records = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=MESSAGES_AT_ONCE)
-        epoch = self._epoch
+        batch: Records = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=self._at_once)
+        epoch, self._came_ms = self._epoch, round(time.time() * 1000)
         usage = {place: records for place, records in batch.items() if self._kind_of[place.topic] == USAGE}
         await self._process({place: batch[place] for place in batch.keys() - usage.keys()}, epoch)
         if usage and await self._read_ahead(epoch):
@@ -192,8 +202,11 @@ class IntakeService(ConsumerRebalanceListener):
                     output = await self._step(place, chunk)
                     outputs.append(output)
                     sent += await self._send(output)
+            await self._passing("intake: sending")
             await asyncio.gather(*sent)
+            await self._passing("intake: after send")
             await self._commit({place: records[-1].offset + 1 for place, records in batch.items() if records})
+            await self._passing("intake: after commit")
         for output in outputs:
             self._observe(output)
 
@@ -210,15 +223,22 @@ class IntakeService(ConsumerRebalanceListener):
         if place.partition not in self._high:
             _, metadata = (await self._committed([place])).get(place, (0, ""))
             self._high[place.partition] = _minute_in(metadata)
-        state = IntakeState({place.partition: self._high[place.partition]})
-        state, output = _step_around_poison(self._intake, state, messages)
+        before = self._high[place.partition]
+        state, output = _step_around_poison(self._intake, IntakeState({place.partition: before}), messages)
         self._high[place.partition] = state.high_minute[place.partition]
+        self._fit(len(messages), self._high[place.partition] - before)
         return output
+
+    def _fit(self, messages: int, minutes: int) -> None:
+        """Take as many messages at once as span the right number of minutes, as the last ones did."""
+        fitting = messages * MINUTES_AT_ONCE // max(minutes, 1)
+        self._at_once = min(max(fitting, _FEWEST_AT_ONCE), 2 * self._at_once, MESSAGES_AT_ONCE)
 
     async def _send(self, output: IntakeOutput) -> list[asyncio.Future[object]]:
         frames, rejected = self._settings.topic(FRAMES), self._settings.topic(REJECTED)
         sent = [
-            await self._producer.send(frames, frame.encode(), partition=shard) for shard, frame in output.frames.items()
+            await self._producer.send(frames, frame.encode(), partition=shard, timestamp_ms=self._came_ms)
+            for shard, frame in output.frames.items()
         ]
         return sent + [
             await self._producer.send(rejected, reject.payload, partition=0, headers=reject_headers(reject))

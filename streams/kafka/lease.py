@@ -67,11 +67,22 @@ class StateError(Exception):
 
 
 class Place(NamedTuple):
-    """Where an input stands: its sender, the sender's number for it, its offset in the input topic."""
+    """Where an input stands: its sender, the sender's number for it, its offset in the input topic.
+
+    ``came_ms`` is when the input came that it goes back to, in Unix milliseconds: outputs are stamped with it, so
+    that the last stage can tell how long all took.
+    """
 
     sender: str
     sequence: int
     offset: int
+    came_ms: int | None = None
+
+
+class _Output(NamedTuple):
+    number: int
+    value: bytes
+    came_ms: int | None
 
 
 class Root(msgspec.Struct, frozen=True):
@@ -145,7 +156,7 @@ class Lease:
         self._any_first = False
         self._outputs = 0
         self._emitted = 0
-        self._waiting: list[tuple[int, bytes]] = []
+        self._waiting: list[_Output] = []
         self._parts: dict[str, str] = {}
         self._saved_offset = -1
 
@@ -168,9 +179,11 @@ class Lease:
                     self._settings, transactional_id=identity, transaction_timeout_ms=_TRANSACTION_TIMEOUT_MS
                 )
                 await self._producer.start()
+                await self._passing(f"{self.lane.name}: fenced")
                 mark = f"{self._owner} {uuid.uuid4()}".encode()
                 await self._transact([(OWNER, mark)], [], None)
                 records = await self._read_up_to(mark)
+                await self._passing(f"{self.lane.name}: state read")
                 first, end = await self._input_bounds()
         except TimeoutError as error:
             raise LeaseLostError(f"{self.lane.name}: no lease within {ACQUIRE_SECONDS:.0f} s") from error
@@ -209,7 +222,7 @@ class Lease:
             return False
         for output in work():
             if self._outputs >= self._emitted:
-                self._waiting.append((self._outputs, output))
+                self._waiting.append(_Output(self._outputs, output, place.came_ms))
             self._outputs += 1
         self._next_sequence[place.sender] = place.sequence + 1
         return True
@@ -219,7 +232,7 @@ class Lease:
         async with self._writing:
             outputs, self._waiting = self._waiting, []
             if outputs:
-                emitted = outputs[-1][0] + 1
+                emitted = outputs[-1].number + 1
                 await self._transact([(EMITTED, b"%d" % emitted)], outputs, None)
                 self._emitted = emitted
 
@@ -290,7 +303,7 @@ class Lease:
     async def _transact(
         self,
         changes: Sequence[tuple[bytes, bytes | None]],
-        outputs: Sequence[tuple[int, bytes]],
+        outputs: Sequence[_Output],
         next_offset: int | None,
         notes: Sequence[bytes] = (),
     ) -> None:
@@ -300,30 +313,31 @@ class Lease:
             raise LeaseLostError(f"{lane.name}: the lease is not held")
         try:
             async with asyncio.timeout(self._settings.request_timeout_seconds):
-                await self._passing("before begin")
+                await self._passing(f"{lane.name}: before begin")
                 await producer.begin_transaction()
-                sent = [
-                    await producer.send(lane.output_topic, value, partition=0, headers=self._headers(sequence))
-                    for sequence, value in outputs
-                ]
+                sent = [await self._send(producer, output) for output in outputs]
                 sent += [await producer.send(lane.output_topic, note, partition=0) for note in notes]
                 sent += [
                     await producer.send(lane.state_topic, value, key=key, partition=lane.partition)
                     for key, value in changes
                 ]
                 await asyncio.gather(*sent)
-                await self._passing("after send")
+                await self._passing(f"{lane.name}: after send")
                 if next_offset is not None:
                     hint = {TopicPartition(lane.input_topic, lane.partition): next_offset}
                     await producer.send_offsets_to_transaction(hint, lane.group)
-                await self._passing("before commit")
+                await self._passing(f"{lane.name}: before commit")
                 await producer.commit_transaction()
-                await self._passing("after commit")
+                await self._passing(f"{lane.name}: after commit")
         except Exception as error:
             raise LeaseLostError(f"{lane.name}: a transaction failed: {error!r}") from error
 
-    def _headers(self, sequence: int) -> list[tuple[str, bytes]]:
-        return [(SENDER_HEADER, self.lane.name.encode()), (SEQUENCE_HEADER, b"%d" % sequence)]
+    async def _send(self, producer: AIOKafkaProducer, output: _Output) -> asyncio.Future[object]:
+        headers = [(SENDER_HEADER, self.lane.name.encode()), (SEQUENCE_HEADER, b"%d" % output.number)]
+        sent: asyncio.Future[object] = await producer.send(
+            self.lane.output_topic, output.value, partition=0, timestamp_ms=output.came_ms, headers=headers
+        )
+        return sent
 
     async def _read_up_to(self, mark: bytes) -> dict[bytes, bytes]:
         """Return the newest value of each key in the state topic, up to our own mark."""

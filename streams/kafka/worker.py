@@ -10,13 +10,16 @@ from typing import NoReturn
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
+from detectors.admission import NEVER
 from detectors.events import Alert
 from detectors.frame import Frame
+from detectors.incidents import IncidentsState
 from detectors.intake import Intake, IntakeOutput
-from detectors.watch import MinuteReport
-from streams.delivery.outbox import Outbox
-from streams.kafka.agents import Agent, Beside, Holding, Stage, StageWork, Work
+from detectors.watch import MinuteReport, WatchState
+from streams.delivery.outbox import Outbox, Waiting
+from streams.kafka.agents import Agent, Beside, Holding, Message, Observer
 from streams.kafka.deliver import KafkaOutbox
 from streams.kafka.faust_app import build_app
 from streams.kafka.intake import IntakeService
@@ -30,8 +33,10 @@ from streams.kafka.topics import (
     STATE_DELIVER,
     STATE_INCIDENTS,
     STATE_WATCH,
+    TopicFault,
     check_topics,
 )
+from streams.kafka.work import IncidentsWork, Stage, StageWork, Work
 
 GIVEN_UP = 70
 """Exit code of a worker that must be started again."""
@@ -50,18 +55,40 @@ class WorkerParts(msgspec.Struct, frozen=True):
 
     ``watches`` has a stage a shard. ``receivers_of`` says who hears of an alert, given who has heard of its
     incident; ``open_delivery`` makes what serves an outbox. The observers are told of what was taken, of each
-    minute report made, and of each alert raised; after a crash, of the last few seconds' once more.
+    minute report made, of each alert that came into the outbox with when the input came that raised it (Unix
+    seconds), and of how long checkpoints took; after a crash, of the last few seconds' once more.
     """
 
     intake: Intake
-    watches: Sequence[Stage[object, Frame, MinuteReport]]
-    incidents: Stage[object, MinuteReport, Alert]
+    watches: Sequence[Stage[WatchState, Frame, MinuteReport]]
+    incidents: Stage[IncidentsState, MinuteReport, Alert]
     receivers_of: Callable[[Alert, Sequence[str]], Sequence[str]]
     open_delivery: Callable[[Outbox], Beside]
     idle_seconds: float = 60.0
     observe_intake: Callable[[IntakeOutput], None] = lambda output: None
     observe_report: Callable[[MinuteReport], None] = lambda report: None
-    observe_alert: Callable[[Alert], None] = lambda alert: None
+    observe_alert: Callable[[Alert, float], None] = lambda alert, came_seconds: None
+    observe_checkpoint: Callable[[float], None] = lambda seconds: None
+
+
+def _in_one_sentence(faults: Sequence[TopicFault]) -> str:
+    """Name every fault and its cure, each cure once."""
+    by_cure: dict[tuple[str, str], list[str]] = {}
+    for fault in faults:
+        by_cure.setdefault((fault.what, fault.cure), []).append(fault.topic)
+    return "; ".join(f"topic {', '.join(topics)} {what}: {cure}" for (what, cure), topics in by_cure.items())
+
+
+class Figures(msgspec.Struct, frozen=True):
+    """How things stand in what this worker holds; what others hold is their business.
+
+    ``event_minute`` is up to which minute all input is known, None before there is any.
+    """
+
+    event_minute: int | None = None
+    open_incidents: int = 0
+    pages_of_the_week: int = 0
+    waiting: Waiting = Waiting(0, 0.0)
 
 
 def exit_at_once(error: BaseException) -> NoReturn:
@@ -109,13 +136,32 @@ class KafkaWorker:
             Agent(settings.topic(CANDIDATES), self._hold_incidents, give_up),
             Agent(settings.topic(ALERTS), self._hold_delivery, give_up),
         ]
-        self.outbox: KafkaOutbox | None = None
 
     @property
     def is_ready(self) -> bool:
         """Whether this worker holds all that it was given."""
         holdings = [holding for agent in self._agents for holding in agent.held.values()]
-        return all(agent.was_assigned for agent in self._agents) and all(holding.is_ready for holding in holdings)
+        return all(agent.is_settled for agent in self._agents) and all(holding.is_ready for holding in holdings)
+
+    def figures(self) -> Figures:
+        """Return how things stand."""
+        ready = [holding.work for agent in self._agents for holding in agent.held.values() if holding.is_ready]
+        figures = Figures(min(filter(None, map(self._event_minute, ready)), default=None))
+        for work in ready:
+            if isinstance(work, IncidentsWork):
+                pages = work.pages_of_the_week
+                figures = replace(figures, open_incidents=len(work.state.open), pages_of_the_week=pages)
+            elif isinstance(work, KafkaOutbox):
+                figures = replace(figures, waiting=work.waiting())
+        return figures
+
+    def _event_minute(self, work: Work) -> int | None:
+        """Up to which minute a shard knows all input, or None where that is not said yet."""
+        if not (isinstance(work, StageWork) and isinstance(work.state, WatchState)):
+            return None
+        high = work.state.ledger.high
+        known = min(high.values()) if len(high) == self._settings.usage_partitions else NEVER
+        return None if known == NEVER else known
 
     def stop(self) -> None:
         """Let :meth:`run` save everything and return."""
@@ -131,10 +177,11 @@ class KafkaWorker:
         """
         faults = await asyncio.to_thread(check_topics, self._settings, len(self._parts.watches))
         if faults:
-            raise TopicsError("\n".join(map(str, faults)))
+            raise TopicsError(_in_one_sentence(faults))
         app = build_app(self._settings, self._agents, self._name)
+        parts = self._parts
         intake = IntakeService(
-            self._settings, self._parts.intake, self._parts.idle_seconds, self._name, self._parts.observe_intake
+            self._settings, parts.intake, parts.idle_seconds, self._name, parts.observe_intake, self._passing
         )
         await app.start()
         taking = asyncio.create_task(intake.run(), name="intake")
@@ -158,14 +205,14 @@ class KafkaWorker:
         return self._hold("watch", shard, FRAMES, STATE_WATCH, CANDIDATES, work)
 
     def _hold_incidents(self, partition: int) -> Holding:
-        work = StageWork(self._parts.incidents, MinuteReport.decode, self._alert_bytes)
+        work = IncidentsWork(self._parts.incidents)
         return self._hold("incidents", partition, CANDIDATES, STATE_INCIDENTS, ALERTS, work)
 
     def _hold_delivery(self, partition: int) -> Holding:
         async def save() -> None:
             await holding.save()
 
-        outbox = self.outbox = KafkaOutbox(self._parts.receivers_of, save)
+        outbox = KafkaOutbox(self._parts.receivers_of, save)
         holding = self._hold("deliver", partition, ALERTS, STATE_DELIVER, DEAD_LETTERS, outbox)
         holding.run_beside(lambda: self._parts.open_delivery(outbox))
         return holding
@@ -174,12 +221,14 @@ class KafkaWorker:
         topic = self._settings.topic
         lane = Lane(agent, partition, topic(given), topic(state), topic(made), self._settings.application, f"{agent}/1")
         lease = Lease(self._settings, lane, self._name or f"process {os.getpid()}", self._passing)
-        return Holding(lease, work, self._settings, self._give_up)
+        observer = Observer(saved=self._parts.observe_checkpoint)
+        if agent == "deliver":
+            observer = replace(observer, took=self._take_note_of_alert)
+        return Holding(lease, work, self._settings, self._give_up, observer)
+
+    def _take_note_of_alert(self, message: Message) -> None:
+        self._parts.observe_alert(msgspec.json.decode(message.value, type=Alert), message.timestamp)
 
     def _report_bytes(self, report: MinuteReport) -> bytes:
         self._parts.observe_report(report)
         return report.encode()
-
-    def _alert_bytes(self, alert: Alert) -> bytes:
-        self._parts.observe_alert(alert)
-        return msgspec.json.encode(alert)

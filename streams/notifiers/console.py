@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rich.console import Console as Terminal
+from rich.console import Group
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -56,6 +57,5 @@ def panel_of(alert: Alert, possible_duplicate: bool = False) -> Panel:
         lines.add_row("Do now", Text(message.action, style="bold"))
     for link in message.links:
         lines.add_row(Text(link.name), Text(link.url, style="underline"))
-    title = Text(message.headline, style=f"bold {colour}")
-    return Panel(lines, title=title, title_align="left", subtitle=Text(message.footer, style="dim"),
-                 subtitle_align="right", border_style=colour)  # fmt: skip
+    told = Group(Text(message.headline, style=f"bold {colour}", overflow="fold"), lines)
+    return Panel(told, subtitle=Text(message.footer, style="dim"), subtitle_align="right", border_style=colour)

@@ -24,6 +24,11 @@ URL_CHARACTERS = 2048
 MOST_LINKS = 8
 
 _FOREMOST: tuple[str, ...] = ("service", "model", "principal", "team", "initiative")
+_OWNERS = frozenset({"team", "initiative"})
+"""Whose it is; the headline says only what it is."""
+_LEAST_PART = 0.05
+"""A driver that moved less than this share of the one that moved most is not worth a word."""
+_A_MINUTE = timedelta(minutes=1)
 _DRIVERS = {
     "requests": "requests",
     "input_per_request": "input tokens a request",
@@ -195,66 +200,83 @@ def where(scope: dict[str, str]) -> tuple[str, str]:
 
 
 def _headline(alert: Alert) -> str:
-    burning, rest = where(alert.scope)
+    narrow = {name: value for name, value in alert.scope.items() if name not in _OWNERS}
+    burning, rest = where(narrow or alert.scope)
     if alert.state == "resolved":
         lasted = lasting(alert.time - alert.onset)
+        if not _has_dollars(alert):
+            return f"Resolved: {burning}, after {lasted}"
         return f"Resolved: {burning} burned {money(alert.excess_usd)} above expected in {lasted}"
     kind = alert.severity.capitalize() if alert.state == "firing" else "Update"
-    if alert.usd_per_hour <= 0 and alert.excess_usd <= 0:  # its dollars are not known, which is not zero
-        return f"{kind}: {burning}: {alert.reason}"
+    if not _has_dollars(alert):
+        return f"{kind}: {alert.reason}" if burning in alert.reason else f"{kind}: {burning}: {alert.reason}"
+    so_far = f", {money(alert.excess_usd)} so far" if alert.state == "updated" else ""
     within = f" ({rest})" if rest else ""
-    return f"{kind}: {burning} burns {money(alert.usd_per_hour)}/h above expected{within}"
+    return f"{kind}: {burning} burns {money(alert.usd_per_hour)}/h above expected{so_far}{within}"
+
+
+def _has_dollars(alert: Alert) -> bool:
+    """Whether the alert's dollars are known: those of a model that nobody priced are not, which is not zero."""
+    return not (alert.usd_per_hour <= 0 and alert.excess_usd <= 0)
 
 
 def _facts(alert: Alert) -> Iterator[tuple[str, str]]:
-    burning, rest = where(alert.scope)
+    told = {name: value for name, value in alert.scope.items() if value != alert.intent.initiative}
+    burning, rest = where(told)
     yield "How much", _how_much(alert)
     yield "Since", _since(alert)
-    yield "Driver", _driver(alert.cause)
+    if _has_dollars(alert) or alert.state != "firing":  # else the headline has said it
+        yield "Why", alert.reason
+    if _has_dollars(alert):
+        yield "Driver", _driver(alert.cause)
+    yield "Deployment", _deployment(alert)
     yield "Where", f"{burning}, {rest}" if rest else burning
-    yield "Deployment", _deployment(alert.cause)
     yield "Declared", _declared(alert)
-    yield "Month end", _month_end(alert.month_end)
-    yield "Why", alert.reason
+    if _has_dollars(alert):
+        yield "Month end", _month_end(alert.month_end)
 
 
 def _how_much(alert: Alert) -> str:
+    if not _has_dollars(alert):
+        return "not known"
     parts = f"{money(alert.observed_usd)} spent, {money(alert.expected_usd)} expected"
     if alert.state == "resolved":
         return f"{money(alert.excess_usd)} above expected in all ({parts})"
-    return f"{money(alert.usd_per_hour)} an hour above expected; {money(alert.excess_usd)} so far ({parts})"
+    return f"{money(alert.excess_usd)} above expected so far ({parts})"
 
 
 def _since(alert: Alert) -> str:
     lasted = lasting(alert.time - alert.onset)
     if alert.state != "resolved":
-        return f"{at_utc(alert.onset)} ({lasted} so far)"
+        return f"{at_utc(alert.onset)}, for {lasted}"
     because = f"; {short(alert.resolved_because, 100)}" if alert.resolved_because else ""
     return f"{at_utc(alert.onset)} to {at_utc(alert.time)} ({lasted}){because}"
 
 
 def _driver(cause: Cause) -> str:
-    moved = {name: usd for name, usd in cause.contributions_usd.items() if math.isfinite(usd) and abs(usd) >= 0.005}
+    known = {name: usd for name, usd in cause.contributions_usd.items() if math.isfinite(usd)}
+    least = max(0.005, _LEAST_PART * max((abs(usd) for usd in known.values()), default=0.0))
+    moved = {name: usd for name, usd in known.items() if abs(usd) >= least}
     own = moved.pop(cause.driver, 0.0)
     others = sorted(moved.items(), key=lambda item: (-abs(item[1]), item[0]))[:3]
     text = _DRIVERS.get(cause.driver, short(cause.driver)) + (f" {_change(own)}" if own else "")
-    also = ", ".join(f"{_DRIVERS.get(name, short(name))} {_change(usd)}" for name, usd in others)
-    return f"{text}; also {also}" if also else text
+    besides = ", ".join(f"{_DRIVERS.get(name, short(name))} {_change(usd)}" for name, usd in others)
+    return f"{text}; besides {besides}" if besides else text
 
 
 def _change(usd: float) -> str:
     return f"+{money(usd)}" if usd > 0 else money(usd)
 
 
-def _deployment(cause: Cause) -> str:
-    deployment = cause.deployment
+def _deployment(alert: Alert) -> str:
+    deployment = alert.cause.deployment
     if deployment is None:
-        return short(cause.deployment_id) if cause.deployment_id else "none fits"
+        return short(alert.cause.deployment_id) if alert.cause.deployment_id else "none explains it"
     version = f" {short(deployment.version, 32)}" if tidy(deployment.version) else ""
-    said = f"; {short(cause.evidence, 60)}" if cause.evidence else ""
-    return (
-        f"{deployment.kind}{version} ({short(deployment.id)}) at {at_utc(deployment.time)} {_people(deployment)}{said}"
-    )
+    before = alert.onset - deployment.time
+    lag = f"{lasting(before)} before the onset" if before >= _A_MINUTE else "with the onset"
+    kind = deployment.kind.replace("_", " ")
+    return f"{kind}{version} ({short(deployment.id)}) {_people(deployment)}, {at_utc(deployment.time)}, {lag}"
 
 
 def _people(deployment: DeploymentEvent) -> str:
@@ -267,19 +289,20 @@ def _declared(alert: Alert) -> str:
     intent = alert.intent
     if intent.verdict == "undeclared" or not intent.initiative:
         return "no, no initiative covers it"
-    approver = f", approver {short(intent.approver)}" if intent.approver else ", no approver"
+    approver = f"approver {short(intent.approver)}" if intent.approver else "no approver"
     if intent.verdict == "intentional":
-        return f"yes, by initiative {short(intent.initiative)}{approver}"
-    return f"not meant by initiative {short(intent.initiative)}, which covers it{approver}"
+        return f"yes, by initiative {short(intent.initiative)}, {approver}"
+    return f"yes, but not like this: initiative {short(intent.initiative)}, {approver}"
 
 
 def _month_end(month_end: MonthEnd) -> str:
     text = f"{money(month_end.forecast_usd)} likely ({money(month_end.low_usd)} to {money(month_end.high_usd)})"
     if month_end.budget_usd is None:
         return f"{text}; no budget declared"
-    chance = month_end.p_over_budget
-    over = f", {chance:.0%} likely to pass it" if chance is not None and 0 <= chance <= 1 else ""
-    return f"{text}; budget {money(month_end.budget_usd)}{over}"
+    chance, budget = month_end.p_over_budget, money(month_end.budget_usd)
+    if chance is None or not 0 <= chance <= 1:
+        return f"{text}; budget {budget}"
+    return f"{text}; {chance:.0%} likely to pass the budget of {budget}"
 
 
 def _links(alert: Alert) -> Iterator[Link]:

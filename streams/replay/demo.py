@@ -19,6 +19,7 @@ from streams.notifiers.console import panel_of
 from streams.notifiers.message import message_of
 from streams.replay.replay import Listeners, ReplaySummary, lines_of, replay
 from streams.report import SpendCounter, write_report
+from streams.report.words import counted
 
 USAGE, DEPLOYMENTS, INITIATIVES = "usage.ndjson.gz", "deployments.ndjson", "initiatives.yaml"
 """The files of a sample."""
@@ -101,7 +102,7 @@ def _print_end(console: Console, result: DemoResult) -> None:
     paged = {alert.alert_id for alert in result.alerts if alert.severity == "page"}
     others = {alert.alert_id for alert in result.alerts} - paged
     read = f"{summary.taken:,} events: {summary.duplicates:,} came twice and count once, {summary.late:,} came late"
-    console.print(Text(f"Read {read}. {len(paged)} incidents paged, {len(others)} were noted and woke nobody."))
+    console.print(Text(f"Read {read}. {counted(len(paged), 'incident')} paged, {len(others)} more woke nobody."))
     console.print(Text("Written:"))
     told = {ALERTS: "every alert, one JSON object a line", REPORT: "what burned and why: open it in a browser"}
     for path in result.files:

@@ -8,9 +8,9 @@ from xml.etree.ElementTree import Element
 from detectors.clock import MINUTES_PER_HOUR, minute_of
 from detectors.events import DeploymentEvent, Initiative
 from streams.report.bars import month_range, waterfall
-from streams.report.incidents import MOST_BUCKETS, Picture, ReportedIncident, bucket_means, bucket_size, picture_of
+from streams.report.incidents import Picture, ReportedIncident, bucket_means, bucket_size, picture_of
 from streams.report.markup import Child, add, link, tag
-from streams.report.plot import Axes, Mark, percent, spend_plot, strip
+from streams.report.plot import MOST_STEPS, Axes, Mark, percent, spend_plot, strip
 from streams.report.spend import SpendByMinute
 from streams.report.words import DRIVERS, FACTORS, clock, counted, moment, place, sentence, stretch, usd
 
@@ -88,7 +88,7 @@ def _pictured(
 
 def _whole_period(incident: ReportedIncident, spend: SpendByMinute) -> list[Element]:
     """Return the scope's spend in all of the period, so that one sees how odd the incident is."""
-    size = max(MINUTES_PER_HOUR, bucket_size(spend.end_minute - spend.first_minute, 2 * MOST_BUCKETS))
+    size = max(MINUTES_PER_HOUR, bucket_size(spend.end_minute - spend.first_minute, MOST_STEPS))
     hourly = bucket_means(spend.of(incident.scope), size) * MINUTES_PER_HOUR
     end = spend.first_minute + size * len(hourly)
     axes = Axes(spend.first_minute, end, 1.0)
@@ -117,7 +117,7 @@ def _marks(incident: ReportedIncident, picture: Picture, deployments: Sequence[D
             continue
         if deployment.id == guilty:
             by = f" by {deployment.actor}" if deployment.actor else ""
-            marks.append(Mark(at, "deployment", f"{deployment.kind} {deployment.id}{by} {clock(at)}"))
+            marks.append(Mark(at, "deployment", f"{deployment.kind.replace('_', ' ')} {deployment.id}{by} {clock(at)}"))
         elif deployment.service == incident.scope.get("service"):
             text = f"{moment(at)}: {deployment.kind} {deployment.id}, {deployment.status}; not held to be the cause"
             marks.append(Mark(at, "quiet", text))
@@ -173,7 +173,7 @@ def _facts(
     facts: list[tuple[str, list[Child]]] = [
         ("Where", [where]),
         ("When", [f"Onset {moment(incident.onset_minute)}{ended}{because}"]),
-        ("Cause", [tag("b", driver), ": ", sentence(raised.cause.evidence) or DRIVERS.get(raised.cause.driver, "")]),
+        ("Driver", [tag("b", driver), ": ", DRIVERS.get(raised.cause.driver, raised.cause.driver)]),
         ("Deployment", _deployment(incident, deployments)),
         ("Meant?", _intent(incident, initiatives)),
         ("Detector", [f"{raised.detector}, score {raised.score:.3g}, p {raised.p_value:.2g}"]),
@@ -192,10 +192,13 @@ def _deployment(incident: ReportedIncident, deployments: Sequence[DeploymentEven
     known = cause.deployment or next((d for d in deployments if d.id == cause.deployment_id), None)
     if known is None:
         return [tag("b", cause.deployment_id)]
-    version = f" {known.version}" if known.version else ""
-    said = f"{version} at {moment(known.time)}, by {known.actor or 'an unknown actor'}"
-    said += f", approved by {known.approver}" if known.approver else ", approved by nobody named"
-    told: list[Child] = [tag("b", f"{known.kind} {known.id}"), said, "; failed" if known.status == "failed" else ""]
+    lag = incident.onset_minute - minute_of(known.time)
+    said = f" {known.version}" if known.version else ""
+    said += f" by {known.actor or 'an unknown actor'}"
+    said += f", approved by {known.approver}" if known.approver else ", approved by nobody"
+    said += f"; {moment(known.time)}, " + (f"{stretch(lag)} before the onset" if lag > 0 else "with the onset")
+    kind = known.kind.replace("_", " ")
+    told: list[Child] = [tag("b", f"{kind} {known.id}"), said, "; failed" if known.status == "failed" else ""]
     return [*told, " ", link("the change", known.change_url)] if known.change_url else told
 
 

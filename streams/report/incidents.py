@@ -111,7 +111,8 @@ class Picture:
 
 
 BUCKETS_MINUTES = (1, 2, 5, 10, 15, 30, 60, 120, 240, 720, 1440)
-MOST_BUCKETS = 320
+MOST_BUCKETS = 720
+"""Of an incident's picture: half a day minute by minute."""
 
 
 def gather(alerts: Sequence[Alert]) -> list[ReportedIncident]:

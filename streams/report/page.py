@@ -15,11 +15,11 @@ from detectors.events import Alert, DeploymentEvent, Initiative
 from streams.replay.replay import ReplaySummary
 from streams.report.bars import share_bar
 from streams.report.card import card, figure
-from streams.report.incidents import MOST_BUCKETS, ReportedIncident, bucket_means, bucket_size, gather, without_echoes
+from streams.report.incidents import ReportedIncident, bucket_means, bucket_size, gather, without_echoes
 from streams.report.markup import Child, html, tag
-from streams.report.plot import Axes, percent, strip
+from streams.report.plot import MOST_STEPS, Axes, percent, strip
 from streams.report.spend import SpendByMinute
-from streams.report.words import DRIVERS, counted, moment, place, stretch, usd
+from streams.report.words import DRIVERS, counted, kind_of, moment, place, stretch, usd
 
 _LANE_WIDTH = 0.035
 """Incidents that begin closer than this share of the overview stand below one another."""
@@ -120,7 +120,7 @@ def _burning(pages: Sequence[ReportedIncident], firing: Sequence[ReportedInciden
     said: list[Child] = ["The dearest was ", _unbroken(place(worst.scope)), f": {usd(worst.last.excess_usd)} by "]
     said.append(DRIVERS.get(cause.driver, cause.driver))
     if cause.deployment_id:
-        said += [" after deployment ", _unbroken(cause.deployment_id)]
+        said += [f" after {kind_of(cause)} ", _unbroken(cause.deployment_id)]
     if not firing:
         return [*said, ". Everything is quiet again."]
     burning = ", ".join(f"{place(i.scope)} ({usd(i.last.usd_per_hour)} an hour)" for i in firing)
@@ -136,7 +136,7 @@ def _overview(pages: Sequence[ReportedIncident], numbers: dict[str, int], spend:
     """Return the whole period in one picture, with each incident in its place."""
     if not spend.usd.size:
         return None
-    size = max(MINUTES_PER_HOUR, bucket_size(spend.usd.shape[1], 2 * MOST_BUCKETS))
+    size = max(MINUTES_PER_HOUR, bucket_size(spend.usd.shape[1], MOST_STEPS))
     hourly = bucket_means(spend.of({}), size) * MINUTES_PER_HOUR
     axes = Axes(spend.first_minute, spend.first_minute + size * len(hourly), 1.0)
     bands, lanes = _bands(axes, pages, numbers)

@@ -17,8 +17,11 @@ from streams.report.markup import tag
 from streams.report.words import clock, day
 
 WIDTH, HEIGHT = 1000.0, 300.0
+MOST_STEPS = 640
+"""Of a strip that shows all of a period."""
 _TICK_STEPS_MINUTES = (5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 7 * 1440, 28 * 1440)
 _MOST_TICKS = 7
+_MOST_LEVELS = 5
 _LAST_TICK = 0.97
 """A moment further to the right than this share has no room for its name."""
 
@@ -105,8 +108,8 @@ def nice_top(largest: float) -> tuple[float, float]:
     """
     if largest <= 0:
         return 1.0, 0.5
-    power = 10.0 ** np.floor(np.log10(largest / 4))
-    step = next(s for s in (1, 2, 5, 10) if s * power * 4 >= largest) * power
+    power = 10.0 ** np.floor(np.log10(largest / _MOST_LEVELS))
+    step = next(s for s in (1, 2, 5, 10) if s * power * _MOST_LEVELS >= largest) * power
     return float(round(np.ceil(largest / step - 1e-9) * step, 12)), float(round(step, 12))
 
 

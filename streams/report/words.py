@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from detectors.clock import MINUTES_PER_DAY, MINUTES_PER_HOUR, moment_of
+from detectors.events import Cause
 
 DRIVERS = {
     "requests": "more requests",
@@ -119,6 +120,11 @@ def place(scope: Mapping[str, str]) -> str:
         if name in scope:
             return f"{name} {scope[name]}"
     return "the whole organisation"
+
+
+def kind_of(cause: Cause) -> str:
+    """Return what the deployment behind an incident was: a rollback, a model switch."""
+    return cause.deployment.kind.replace("_", " ") if cause.deployment is not None else "deployment"
 
 
 def sentence(text: str) -> str:

@@ -15,6 +15,7 @@ import uuid
 from base64 import urlsafe_b64encode
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 BROKERS_VARIABLE = "BURSTWATCH_TEST_BROKERS"
 START_SECONDS = 60
@@ -83,17 +84,18 @@ class Broker:
     def __init__(self) -> None:
         require_java_and_maven()
         self._jars = kafka_jars()
+        self._controller_port = free_port()
         self._directory = Path(tempfile.mkdtemp(prefix="burstwatch-broker-"))
         self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self.address = f"127.0.0.1:{self._port}"
         self.log = self._directory / "broker.log"
         self._settings = self._directory / "server.properties"
-        self._settings.write_text(_properties(self._directory / "data", self._port, free_port()))
+        self._settings.write_text("".join(f"{name}={value}\n" for name, value in self._properties().items()))
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._settings)).wait(START_SECONDS)
 
-    def start(self) -> Broker:
+    def start(self) -> Self:
         """Start and wait until it answers."""
         self._process = self._java("kafka.Kafka", str(self._settings))
         deadline = time.monotonic() + START_SECONDS
@@ -112,13 +114,39 @@ class Broker:
         self._end(signal.SIGKILL if self._process and self._process.poll() is not None else signal.SIGTERM)
         shutil.rmtree(self._directory, ignore_errors=True)
 
-    def __enter__(self) -> Broker:
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    def _properties(self) -> dict[str, object]:
+        """What the node is told."""
+        return {
+            "process.roles": "broker,controller",
+            "node.id": 1,
+            "controller.quorum.voters": f"1@127.0.0.1:{self._controller_port}",
+            "listeners": f"PLAINTEXT://127.0.0.1:{self._port},CONTROLLER://127.0.0.1:{self._controller_port}",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self._port}",
+            "controller.listener.names": "CONTROLLER",
+            "log.dir": self._directory / "data",
+            "num.partitions": 1,
+            "auto.create.topics.enable": "false",
+            "offsets.topic.replication.factor": 1,
+            "offsets.topic.num.partitions": 4,
+            "transaction.state.log.replication.factor": 1,
+            "transaction.state.log.min.isr": 1,
+            "transaction.state.log.num.partitions": 4,
+            "group.initial.rebalance.delay.ms": 0,
+            "group.min.session.timeout.ms": 1000,
+            # After a kill the controller lets the broker back once its old session is over.
+            "broker.heartbeat.interval.ms": 500,
+            "broker.session.timeout.ms": 1500,
+            # A test that ends must not wait for the broker's housekeeping.
+            "controlled.shutdown.enable": "false",
+        }
 
     def _end(self, how: signal.Signals) -> None:
         if self._process is None or self._process.poll() is not None:
@@ -143,7 +171,7 @@ class Broker:
         try:
             with socket.create_connection(("127.0.0.1", self._port), timeout=1):
                 pass
-            admin = KafkaAdminClient(bootstrap_servers=self.address, request_timeout_ms=2000)
+            admin = KafkaAdminClient(bootstrap_servers=f"127.0.0.1:{self._port}", request_timeout_ms=2000)
         except (OSError, KafkaError):
             return False
         try:
@@ -152,33 +180,6 @@ class Broker:
             return False
         finally:
             admin.close()
-
-
-def _properties(data: Path, port: int, controller_port: int) -> str:
-    settings = {
-        "process.roles": "broker,controller",
-        "node.id": 1,
-        "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
-        "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
-        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
-        "controller.listener.names": "CONTROLLER",
-        "log.dir": data,
-        "num.partitions": 1,
-        "auto.create.topics.enable": "false",
-        "offsets.topic.replication.factor": 1,
-        "offsets.topic.num.partitions": 4,
-        "transaction.state.log.replication.factor": 1,
-        "transaction.state.log.min.isr": 1,
-        "transaction.state.log.num.partitions": 4,
-        "group.initial.rebalance.delay.ms": 0,
-        "group.min.session.timeout.ms": 1000,
-        # After a kill the controller lets the broker back once its old session is over.
-        "broker.heartbeat.interval.ms": 500,
-        "broker.session.timeout.ms": 1500,
-        # A test that ends must not wait for the broker's housekeeping.
-        "controlled.shutdown.enable": "false",
-    }
-    return "".join(f"{name}={value}\n" for name, value in settings.items())
 
 
 def brokers_named() -> str | None:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import msgspec
 
@@ -89,7 +90,7 @@ class Service:
 
     def totals(self) -> Totals:
         found = self.query("SELECT value FROM checkpoint WHERE name = 'totals'")
-        return msgspec.json.decode(found[0][0], type=Totals) if found else Totals()  # type: ignore[arg-type]
+        return msgspec.json.decode(cast("bytes", found[0][0]), type=Totals) if found else Totals()
 
     def alerts(self) -> list[bytes]:
         return [bytes(row[0]) for row in self.query("SELECT alert FROM deliveries ORDER BY number")]  # type: ignore[call-overload]

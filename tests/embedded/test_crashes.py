@@ -13,8 +13,8 @@ from streams.app import build_stages, plan_of
 from streams.configuration.catalogue import build_prices
 from streams.configuration.settings import load
 from streams.embedded.store import Totals
-from streams.embedded.tally import Tally
 from streams.pipeline import Pipeline
+from streams.tally import Tally
 from tests.embedded.running import Service, wait_until
 
 EVENTS_A_REQUEST = 250
@@ -32,7 +32,7 @@ def without_crashes(config: Path, lines: list[bytes]) -> tuple[int, list[bytes]]
         numbered = enumerate(lines[start : start + 1000], start)
         detectors = [d.title for d in settings.detectors if not d.pooled]
         tally.add(pipeline.feed([RawMessage("usage", 0, n, line) for n, line in numbered]), 0.0, detectors)
-    return tally.added_to(Totals()).spend_nano, [msgspec.json.encode(alert) for alert in tally.alerts]
+    return Totals().plus(tally).spend_nano, [msgspec.json.encode(alert) for alert in tally.alerts]
 
 
 async def post_until_acknowledged(service: Service, client: aiohttp.ClientSession, lines: list[bytes]) -> None:

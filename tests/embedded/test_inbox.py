@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from detectors.intake import Intake, IntakeOutput, IntakeSettings, RawMessage
+from detectors.admission import IntakeSettings
+from detectors.intake import Intake, IntakeOutput, RawMessage
 from detectors.prices import PriceTable
 from streams.embedded.inbox import DurableInbox
 from streams.embedded.store import Store

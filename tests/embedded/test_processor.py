@@ -7,7 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from detectors.intake import Intake, IntakeOutput, IntakeSettings, IntakeState, RawMessage
+from detectors.admission import IntakeSettings
+from detectors.intake import Intake, IntakeOutput, IntakeState, RawMessage
 from detectors.prices import PriceTable
 from streams.app import Stages, build_stages, plan_of
 from streams.configuration.settings import find_folder, load

@@ -67,7 +67,7 @@ def test_a_door_open_to_everybody_is_not_opened(service: Service, host: str, tok
     service.configure(http=f", host: {host}, token_env: {variable}")
     service.launch(BURSTWATCH_TOKEN=token or "")
     assert service.wait() == 1
-    assert "could send events: set the token" in service.printed()
+    assert "could send events: put a token into the environment variable" in service.printed()
 
 
 async def test_metrics_of_a_running_service_pass_promtool(service: Service, client: Client) -> None:

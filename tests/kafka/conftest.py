@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from streams.kafka.settings import KafkaSettings
 from tests.broker.broker import Broker, brokers_named
+from tests.kafka.running import Sample, Worker
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +34,23 @@ def kafka(brokers: str) -> KafkaSettings:
         session_timeout_seconds=6,
         request_timeout_seconds=20,
     )
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
+    """A piece of the carried sample, and its alerts."""
+    return Sample(tmp_path_factory.mktemp("sample"))
+
+
+@pytest.fixture
+def run() -> Iterator[Callable[..., Worker]]:
+    """Start workers; they end with the test at the latest."""
+    started: list[Worker] = []
+
+    def start(worker: Worker, **environment: str) -> Worker:
+        started.append(worker)
+        return worker.start(**environment)
+
+    yield start
+    for worker in started:
+        worker.end()

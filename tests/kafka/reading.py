@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-
-from aiokafka import ConsumerRecord
+from typing import Any
 
 from streams.kafka.client import new_consumer
 from streams.kafka.settings import KafkaSettings
 
 DEADLINE_SECONDS = 60
 
-Record = ConsumerRecord[bytes | None, bytes]
+Record = Any
+"""A ConsumerRecord; aiokafka ships no types."""
 
 
 async def read_topic(settings: KafkaSettings, name: str) -> list[Record]:

@@ -27,6 +27,8 @@ class Counting:
     """Adds up its inputs; every input makes an output with the sum so far, every tenth makes two."""
 
     def __init__(self, pages: dict[str, bytes]) -> None:
+        self.count: int
+        self.total: int
         self.count, self.total = json.loads(pages["sums"]) if pages else (0, 0)
 
     def step(self, number: int) -> list[bytes]:
@@ -56,6 +58,7 @@ class Owner:
         self.stage = Counting({})
 
     async def _pass(self, point: str) -> None:
+        point = point.removeprefix(f"{self.lease.lane.name}: ")
         self.passed.append(point)
         if point == self._crash_at and self.passed.count(point) > self._after:
             raise CrashError(point)

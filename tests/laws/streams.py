@@ -12,11 +12,12 @@ from typing import Any
 import msgspec
 
 from detectors import codec
+from detectors.admission import IntakeSettings
 from detectors.budget import PageBudget
 from detectors.clock import moment_of, parse_minute
 from detectors.events import Alert
 from detectors.incidents import IncidentSettings, SeveritySettings
-from detectors.intake import IntakeOutput, IntakeSettings, RawMessage, Reject
+from detectors.intake import IntakeOutput, RawMessage, Reject
 from detectors.kinds.driver_step import DriverStep
 from detectors.kinds.idle_gpu import IdleGpu
 from detectors.kinds.job_cadence import JobCadence

@@ -9,6 +9,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -264,7 +265,7 @@ def test_a_folder_without_burstwatch_yaml_says_what_to_do(tmp_path: Path) -> Non
         load(tmp_path)
 
 
-FILES = {
+FILES: dict[type[msgspec.Struct], str] = {
     BurstwatchYaml: shipped_with_every_setting(),
     InitiativesYaml: INITIATIVE,
     PricesYaml: PRICE,
@@ -292,7 +293,7 @@ def one_edit_away(word: str) -> set[str]:
 @settings(deadline=None)
 @given(key=st.sampled_from(KEYS), seed=st.integers(0, 2**32))
 def test_any_slip_in_any_key_is_found_on_its_line_and_the_nearest_key_is_named(
-    key: tuple[type, int, str], seed: int
+    key: tuple[type[msgspec.Struct], int, str], seed: int
 ) -> None:
     kind, at, word = key
     slip = random.Random(seed).choice(sorted(one_edit_away(word)))
@@ -330,7 +331,7 @@ PLACES = [
     ),
 )
 def test_whatever_the_value_a_file_is_read_or_the_mistake_is_on_a_line_that_exists(
-    place: tuple[type, int, str], value: str
+    place: tuple[type[msgspec.Struct], int, str], value: str
 ) -> None:
     kind, at, word = place
     text = FILES[kind][:at] + value + FILES[kind][at + len(word) :]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from streams.commands import app
 
@@ -74,18 +77,23 @@ def test_replay_says_why_events_were_rejected() -> None:
     assert done.exit_code == 0
     assert "2 events taken" in done.stderr
     assert "1 rejected (1 not_json)" in done.stderr
+    assert "first not_json: usage line 1: JSON is malformed" in done.stderr
 
 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("replay", "gone.ndjson", "--alerts", "a.ndjson"), "No such file or directory: 'gone.ndjson'"),
-        (("replay", "-", "--alerts", "no/folder/a.ndjson"), "No such file or directory: 'no/folder/a.ndjson'"),
+        (("replay", "gone.ndjson", "--alerts", "a.ndjson"), "burstwatch: gone.ndjson: No such file or directory"),
+        (
+            ("replay", "-", "--alerts", "no/folder/a.ndjson"),
+            "burstwatch: no/folder/a.ndjson: No such file or directory",
+        ),
         (("replay", "-", "--alerts", "a.ndjson", "--initiatives", "gone.yaml"), "gone.yaml:1: no such file"),
         (("replay", "torn.ndjson.gz", "--alerts", "a.ndjson"), "burstwatch: "),
+        (("publish", "-", "gone.ndjson", "--topic", "usage"), "gone.ndjson: no such file"),
         (("run", "--config", "gone"), "gone/burstwatch.yaml:1: no such file"),
         (
-            ("publish", "gone.ndjson", "--topic", "usage", "--config", "bad"),
+            ("publish", "-", "--topic", "usage", "--config", "bad"),
             "bad/burstwatch.yaml:1: shards: unknown key",
         ),
     ],
@@ -118,6 +126,19 @@ def test_where_no_kafka_is_the_sentence_names_the_brokers_and_the_setting() -> N
     assert done.exit_code == 1
     assert "is Kafka at 127.0.0.1:1? Start it, or set kafka.brokers" in done.stderr
     assert "Traceback" not in done.output
+
+
+def test_where_the_port_is_taken_the_sentence_names_the_setting() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        Path("config").mkdir()
+        Path("config/burstwatch.yaml").write_text(f"http: {{port: {taken.getsockname()[1]}}}")
+        # In a process of its own: a service sets up the logs of all its process.
+        words = [sys.executable, "-m", "streams", "run"]
+        done = subprocess.run(
+            words, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
+        )
+    assert done.returncode == 1
+    assert "address already in use; stop what listens there, or set http.port" in done.stderr
 
 
 def test_demo_without_a_sample_says_where_one_is() -> None:

@@ -92,18 +92,15 @@ def facts_of(message: Message) -> dict[str, str]:
 
 def test_one_look_tells_what_burns_how_much_since_when_why_who_and_what_to_do() -> None:
     message = message_of(FIRING)
-    assert message.headline == (
-        "Page: answers burns $150.25/h above expected (model m-large, principal key-7, team search)"
-    )
+    assert message.headline == "Page: answers burns $150.25/h above expected (model m-large, principal key-7)"
     assert facts_of(message) == {
-        "How much": "$150.25 an hour above expected; $15.00 so far ($19.84 spent, $4.84 expected)",
-        "Since": "2026-10-09 09:14 UTC (6 min so far)",
-        "Driver": "output tokens a request +$14.20; also requests +$1.10, cached share of input -$0.30",
+        "How much": "$15.00 above expected so far ($19.84 spent, $4.84 expected)",
+        "Since": "2026-10-09 09:14 UTC, for 6 min",
+        "Driver": "output tokens a request +$14.20; besides requests +$1.10",
         "Where": "answers, model m-large, principal key-7, team search",
-        "Deployment": "config v214 (dep-1841) at 2026-10-09 09:11 UTC by ada, approved by grace; "
-        "3 minutes before the onset",
-        "Declared": "not meant by initiative answers-v2, which covers it, approver grace",
-        "Month end": "$48,200 likely ($41,000 to $55,900); budget $40,000, 93% likely to pass it",
+        "Deployment": "config v214 (dep-1841) by ada, approved by grace, 2026-10-09 09:11 UTC, 3 min before the onset",
+        "Declared": "yes, but not like this: initiative answers-v2, approver grace",
+        "Month end": "$48,200 likely ($41,000 to $55,900); 93% likely to pass the budget of $40,000",
         "Why": "output tokens a request rose from 310 to 1,240 (x4.0) on answers within 5 minutes",
     }
     assert message.action == "roll back config dep-1841 or ask ada"
@@ -114,7 +111,7 @@ def test_one_look_tells_what_burns_how_much_since_when_why_who_and_what_to_do() 
 
 
 def test_an_update_and_the_end_say_what_it_has_cost() -> None:
-    assert message_of(UPDATED).headline.startswith("Update: answers burns $150.25/h")
+    assert message_of(UPDATED).headline.startswith("Update: answers burns $150.25/h above expected, $65.00 so far")
     over = message_of(RESOLVED)
     assert over.headline == "Resolved: answers burned $90.50 above expected in 56 min"
     assert facts_of(over)["Since"] == "2026-10-09 09:14 UTC to 2026-10-09 10:10 UTC (56 min); quiet again"
@@ -126,7 +123,7 @@ def test_an_update_and_the_end_say_what_it_has_cost() -> None:
     [
         (Intent(None, "undeclared", None), "no, no initiative covers it"),
         (Intent("nightly", "intentional", "grace"), "yes, by initiative nightly, approver grace"),
-        (Intent("nightly", "accidental", None), "not meant by initiative nightly, which covers it, no approver"),
+        (Intent("nightly", "accidental", None), "yes, but not like this: initiative nightly, no approver"),
     ],
 )
 def test_it_says_whether_the_spend_was_declared_and_who_approved_it(intent: Intent, said: str) -> None:
@@ -141,7 +138,33 @@ def test_spend_that_nobody_can_price_is_not_called_zero_dollars() -> None:
         excess_usd=0.0,
         reason="40 requests in a minute have no known price",
     )
-    assert message_of(unpriced).headline == "Ticket: answers: 40 requests in a minute have no known price"
+    message = message_of(unpriced)
+    assert message.headline == "Ticket: answers: 40 requests in a minute have no known price"
+    assert facts_of(message)["How much"] == "not known"
+    assert not {"Why", "Driver", "Month end"} & set(facts_of(message))
+    over = message_of(msgspec.structs.replace(unpriced, state="resolved"))
+    assert over.headline == "Resolved: answers, after 6 min"
+    assert "$0" not in over.headline + facts_of(over)["How much"]
+
+
+def test_a_place_that_the_sentence_names_is_not_named_twice() -> None:
+    reason = "40 requests in a minute on answers, model m-new have no known price"
+    unpriced = msgspec.structs.replace(FIRING, usd_per_hour=0.0, excess_usd=0.0, reason=reason)
+    assert message_of(unpriced).headline == f"Page: {reason}"
+
+
+def test_a_deployment_that_came_with_the_onset_is_not_said_to_precede_it() -> None:
+    deployment = msgspec.structs.replace(DEPLOYMENT, time=FIRING.onset + timedelta(minutes=2), kind="model_switch")
+    cause = msgspec.structs.replace(FIRING.cause, deployment=deployment)
+    told = facts_of(message_of(msgspec.structs.replace(FIRING, cause=cause)))["Deployment"]
+    assert told.startswith("model switch v214 (dep-1841) by ada")
+    assert told.endswith("with the onset")
+
+
+def test_a_team_that_burns_as_a_whole_is_named_in_the_headline() -> None:
+    assert message_of(msgspec.structs.replace(FIRING, scope={"team": "search"})).headline == (
+        "Page: team search burns $150.25/h above expected"
+    )
 
 
 def test_long_names_cannot_push_the_dollars_the_deployment_or_its_approver_out_of_sight() -> None:
@@ -225,4 +248,4 @@ def test_money_is_short_and_never_nan(usd: float) -> None:
 def test_a_moment_is_told_in_utc() -> None:
     onset = datetime(2026, 10, 9, 11, 14, tzinfo=timezone(timedelta(hours=2)))
     told = message_of(msgspec.structs.replace(FIRING, onset=onset, time=onset.astimezone(UTC)))
-    assert facts_of(told)["Since"] == "2026-10-09 09:14 UTC (0 min so far)"
+    assert facts_of(told)["Since"] == "2026-10-09 09:14 UTC, for 0 min"

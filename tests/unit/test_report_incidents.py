@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -43,12 +44,8 @@ def test_a_model_that_moved_with_a_service_adds_no_dollars() -> None:
 
 def test_a_model_that_moved_at_another_time_adds_its_dollars() -> None:
     later = incident(alert_id="bw-2", scope={"model": "gpt"}, onset=alert().onset + timedelta(days=1))
-    later = type(later)(tuple(type(a)(**{**_fields(a), "time": a.time + timedelta(days=1)}) for a in later.alerts))
+    later = type(later)(tuple(msgspec.structs.replace(a, time=a.time + timedelta(days=1)) for a in later.alerts))
     assert without_echoes([incident(), later]) == [incident(), later]
-
-
-def _fields(one: object) -> dict[str, object]:
-    return {name: getattr(one, name) for name in type(one).__struct_fields__}  # type: ignore[attr-defined]
 
 
 def test_what_lies_between_the_lines_is_the_excess_that_was_told() -> None:
@@ -79,7 +76,7 @@ def test_expected_is_never_negative_nor_above_observed_whatever_is_told(
     rate: float, excess: list[float], onset: int
 ) -> None:
     one = incident(onset=alert(onset).time)
-    told = tuple(type(a)(**{**_fields(a), "excess_usd": e}) for a, e in zip(one.alerts, excess, strict=True))
+    told = tuple(msgspec.structs.replace(a, excess_usd=e) for a, e in zip(one.alerts, excess, strict=True))
     observed = flat(rate)
     expected = expected_by_minute(observed, START_MINUTE, type(one)(told))
     assert (expected >= -1e-12).all()

@@ -11,6 +11,7 @@ import pytest
 
 from detectors.events import PlannedBurst
 from detectors.kinds import KINDS
+from detectors.kinds.driver_step import DriverStep
 from streams.configuration.files import BurstwatchYaml, InitiativesYaml
 from streams.configuration.settings import REGISTRY, ConfigError, Settings, default_folder, find_folder, load
 from streams.configuration.yaml_check import Checker
@@ -75,7 +76,7 @@ def test_detectors_are_decoded_into_their_own_kinds(tmp_path: Path) -> None:
     settings = loaded(
         tmp_path, burstwatch="detectors:\n- kind: unit_price\n- {kind: driver_step, name: pilot, within_minutes: 5}"
     )
-    assert settings.detectors == (KINDS["unit_price"](), KINDS["driver_step"](name="pilot", within_minutes=5))
+    assert settings.detectors == (KINDS["unit_price"](), DriverStep(name="pilot", within_minutes=5))
 
 
 @pytest.mark.parametrize("stamp", ["2026-11-27T01:00:00+01:00", "'2026-11-27T00:00:00Z'", "2026-11-27 00:00:00Z"])

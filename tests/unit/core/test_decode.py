@@ -68,6 +68,20 @@ def test_the_sentence_names_the_field() -> None:
     assert "$.requests" in mistakes[0].detail
 
 
+@pytest.mark.parametrize(
+    ("kind", "event", "cure"),
+    [
+        (UsageEvent, {**GOOD, "cost_usd": float("nan")}, "JSON has no NaN and no Infinity, leave such a field out"),
+        (UsageEvent, {**GOOD, "cost_usd": float("-inf")}, "JSON has no NaN and no Infinity, leave such a field out"),
+        (DeploymentEvent, {**DEPLOYED, "time": "2026-10-01T00:00:00"}, "write it like 2026-10-01T00:00:00Z"),
+        (DeploymentEvent, {**DEPLOYED, "time": "yesterday"}, "write it like 2026-10-01T00:00:00Z"),
+    ],
+)
+def test_the_sentence_names_the_cure(kind: type, event: object, cure: str) -> None:
+    _, mistakes = Reader(kind).read(json.dumps([event]).encode())
+    assert cure in mistakes[0].detail
+
+
 @pytest.mark.parametrize("bad", [{"id": "x"}, {**GOOD, "errors": -1}, 5, None, [GOOD], envelope({"id": "x"})])
 def test_one_bad_event_of_an_array_costs_itself_only(bad: object) -> None:
     events, mistakes = read([GOOD, bad, {**GOOD, "id": "c"}])
@@ -125,8 +139,8 @@ def test_deployments_come_in_envelopes_too() -> None:
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
-        ({"time": "2026-10-01T00:00:00"}, "wrong_type"),
-        ({"time": "yesterday"}, "wrong_type"),
+        ({"time": "2026-10-01T00:00:00"}, "bad_time"),
+        ({"time": "yesterday"}, "bad_time"),
         ({"kind": "magic"}, "wrong_type"),
         ({"service": ""}, "out_of_range"),
     ],

@@ -1,4 +1,4 @@
-"""What the stages made since the last checkpoint: it counts once the checkpoint is on disk, and not before."""
+"""What the stages made of a stretch of input, counted for the metrics: the same in every runtime."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ import numpy as np
 from detectors.clock import MINUTES_PER_WEEK, minute_of
 from detectors.events import Alert
 from detectors.frame import COST, DIMENSIONS
-from detectors.intake import Reject
+from detectors.intake import IntakeOutput, Reject
 from detectors.prices import NANO
 from detectors.verdicts import ANOMALOUS, NORMAL, WARMING
 from detectors.watch import MinuteReport
-from streams.embedded.store import Totals
 from streams.metrics import Metrics
 from streams.pipeline import Passed
 
@@ -26,12 +25,16 @@ class Tally:
     """Counts of a stretch of work, with its alerts and rejects."""
 
     def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin anew."""
         self.alerts: list[Alert] = []
         self.rejects: list[Reject] = []
+        self.taken: Counter[str] = Counter()
+        self.late = self.duplicate = self.unpriced = 0
+        self.spend_nano: Counter[tuple[str, str]] = Counter()
         self._close_seconds: list[float] = []
-        self._taken: Counter[str] = Counter()
-        self._late = self._duplicate = self._unpriced = 0
-        self._spend_nano: Counter[tuple[str, str]] = Counter()
         self._verdicts: Counter[tuple[str, str]] = Counter()
 
     def add(self, passed: Passed, received_seconds: float, detectors: Sequence[str]) -> None:
@@ -46,53 +49,48 @@ class Tally:
         detectors
             Titles of those whose verdicts minute reports bring, in their order.
         """
-        intake = passed.intake
-        self._taken["usage"] += intake.taken
-        self._taken["deployments"] += sum(len(frame.deployments) for frame in intake.frames.values())
-        self._late += intake.late
-        self._unpriced += intake.unpriced
-        self.rejects += intake.rejects
-        self.alerts += passed.alerts
-        self._close_seconds += [received_seconds for alert in passed.alerts if alert.state == "firing"]
+        self.add_intake(passed.intake)
         for report in passed.reports:
-            self._add_report(report, detectors)
+            self.add_report(report, detectors)
+        for alert in passed.alerts:
+            self.add_alert(alert, received_seconds)
 
-    def _add_report(self, report: MinuteReport, detectors: Sequence[str]) -> None:
-        self._duplicate += report.duplicates
+    def add_intake(self, output: IntakeOutput) -> None:
+        """Count what intake took and refused."""
+        self.taken["usage"] += output.taken
+        self.taken["deployments"] += sum(len(frame.deployments) for frame in output.frames.values())
+        self.late += output.late
+        self.unpriced += output.unpriced
+        self.rejects += output.rejects
+
+    def add_report(self, report: MinuteReport, detectors: Sequence[str]) -> None:
+        """Count a closed minute of a shard."""
+        self.duplicate += report.duplicates
         if report.spend is not None:
             for place, nano in zip(report.spend.key.tolist(), report.spend.values[COST].tolist(), strict=True):
                 key = report.spend.keys[place]
-                self._spend_nano[key[_TEAM], key[_SERVICE]] += nano
+                self.spend_nano[key[_TEAM], key[_SERVICE]] += nano
         if report.report is not None:
             for title, said in zip(detectors, report.report.verdicts, strict=True):
                 for status, count in zip(*np.unique(said.status, return_counts=True), strict=True):
                     self._verdicts[title, _STATUS[int(status)]] += int(count)
 
-    def added_to(self, before: Totals) -> Totals:
-        """Return the totals with this counted in."""
-        pages = before.page_minutes + [minute_of(alert.time) for alert in self.alerts if is_page(alert)]
-        newest = max(pages, default=0)
-        return Totals(
-            taken=before.taken + self._taken["usage"],
-            rejected=before.rejected + len(self.rejects),
-            late=before.late + self._late,
-            duplicate=before.duplicate + self._duplicate,
-            unpriced=before.unpriced + self._unpriced,
-            alerts=before.alerts + len(self.alerts),
-            spend_nano=before.spend_nano + sum(self._spend_nano.values()),
-            page_minutes=[minute for minute in pages if minute > newest - MINUTES_PER_WEEK],
-        )
+    def add_alert(self, alert: Alert, received_seconds: float) -> None:
+        """Count an alert, and note when the input was received that closed its minute."""
+        self.alerts.append(alert)
+        if alert.state == "firing":
+            self._close_seconds.append(received_seconds)
 
     def tell(self, metrics: Metrics, now_seconds: float) -> None:
         """Put it all into the metrics."""
-        for kind, events in self._taken.items():
+        for kind, events in self.taken.items():
             metrics.taken(kind, events)
         for reason, events in Counter(reject.reason for reject in self.rejects).items():
             metrics.rejected(reason, events)
-        metrics.late(self._late)
-        metrics.duplicate(self._duplicate)
-        metrics.unpriced(self._unpriced)
-        for (team, service), nano in self._spend_nano.items():
+        metrics.late(self.late)
+        metrics.duplicate(self.duplicate)
+        metrics.unpriced(self.unpriced)
+        for (team, service), nano in self.spend_nano.items():
             metrics.spend(team, service, nano / NANO)
         for (detector, status), count in self._verdicts.items():
             metrics.verdicts(detector, status, count)
@@ -106,3 +104,16 @@ class Tally:
 def is_page(alert: Alert) -> bool:
     """Whether an alert wakes somebody: an incident that begins to fire as a page, or rises to one."""
     return alert.state == "firing" and alert.severity == "page"
+
+
+def pages_of_the_week(before: Sequence[int], alerts: Sequence[Alert]) -> list[int]:
+    """Return the minutes of the pages of the last seven days: those before, and those among new alerts.
+
+    Examples
+    --------
+    >>> pages_of_the_week([5, 5 + MINUTES_PER_WEEK], [])
+    [10085]
+    """
+    minutes = [*before, *(minute_of(alert.time) for alert in alerts if is_page(alert))]
+    newest = max(minutes, default=0)
+    return [minute for minute in minutes if minute > newest - MINUTES_PER_WEEK]

@@ -1,0 +1,108 @@
+"""The mailroom: routes and receivers that may change while alerts are delivered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from detectors.events import Alert
+from streams.delivery.delivery import Observe
+from streams.delivery.outbox import Outbox
+from streams.delivery.postman import Postman
+from streams.delivery.routes import Routes
+from streams.notifiers import open_receivers
+
+
+class Mailroom:
+    """Knows who hears of what, and sends postmen out.
+
+    Parameters
+    ----------
+    routes
+        Who hears of what.
+    environ
+        Holds the receivers' secrets.
+    observe
+        Told of every delivery's outcome.
+
+    Raises
+    ------
+    ReceiverError
+        If a receiver's secret is missing.
+    """
+
+    def __init__(self, routes: Routes, environ: Mapping[str, str], observe: Observe) -> None:
+        self._environ = environ
+        self._observe = observe
+        self._routes = routes
+        self._receivers = open_receivers(routes.receivers, environ)
+        self._rounds: list[Round] = []
+
+    def receivers_of(self, alert: Alert, told: Sequence[str]) -> Sequence[str]:
+        """Return who hears of an alert, given who has heard of its incident."""
+        return self._routes.receivers_of(alert, told)
+
+    def check(self, routes: Routes) -> None:
+        """Raise a :class:`ReceiverError` if routes cannot be used."""
+        open_receivers(routes.receivers, self._environ)
+
+    def adopt(self, routes: Routes) -> None:
+        """Go on with other routes; what is in flight is finished first."""
+        self._receivers = open_receivers(routes.receivers, self._environ)
+        self._routes = routes
+        for one in self._rounds:
+            one.begin_again()
+
+    def open_round(self, outbox: Outbox) -> Round:
+        """Return what serves an outbox, by the routes of the day."""
+        return Round(self, outbox)
+
+    def enter(self, one: Round) -> None:
+        """Tell a round of other routes from now on."""
+        self._rounds.append(one)
+
+    def leave(self, one: Round) -> None:
+        """Tell it no more."""
+        self._rounds.remove(one)
+
+    def postman(self, outbox: Outbox) -> Postman:
+        """Return a postman with the present receivers."""
+        return Postman(self._receivers, outbox, self._routes.retries, self._observe)
+
+
+class Round:
+    """Serves one outbox, with a new postman whenever the receivers change.
+
+    Parameters
+    ----------
+    mailroom
+        Where the postmen come from.
+    outbox
+        What to deliver.
+    """
+
+    def __init__(self, mailroom: Mailroom, outbox: Outbox) -> None:
+        self._mailroom = mailroom
+        self._outbox = outbox
+        self._postman: Postman | None = None
+        self.stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Deliver until told to stop. It may be run again after whatever the outbox raised."""
+        self._mailroom.enter(self)
+        try:
+            while not self.stopping.is_set():
+                self._postman = self._mailroom.postman(self._outbox)
+                await self._postman.run()
+        finally:
+            self._mailroom.leave(self)
+
+    def begin_again(self) -> None:
+        """Go on with a new postman."""
+        if self._postman is not None:
+            self._postman.stop()
+
+    def stop(self) -> None:
+        """Let :meth:`run` finish what is in flight and return."""
+        self.stopping.set()
+        self.begin_again()

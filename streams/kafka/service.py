@@ -1,0 +1,180 @@
+"""A Kafka worker put together: a folder of configuration and the environment in, parts that run out."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import structlog
+
+from streams.app import build_stages, installed_version, plan_of
+from streams.configuration.catalogue import build_prices
+from streams.configuration.settings import ConfigError, Settings, load
+from streams.delivery.mailroom import Mailroom
+from streams.kafka.lease import Passing, no_passing
+from streams.kafka.worker import KafkaWorker, TopicsError, WorkerParts
+from streams.metrics import Metrics
+from streams.notifiers.notifier import ReceiverError
+from streams.tally import Tally
+from streams.web import Readiness, WebServer
+
+WORKER_ERRORS = (ConfigError, ReceiverError, TopicsError, OSError)
+"""What keeps a worker from starting, each with a sentence that says what to do."""
+
+_TELL_SECONDS = 1.0
+_TAKEN_WHILE_RUNNING = ("routes", "folder", "warnings")
+
+_log = structlog.get_logger(__name__)
+
+
+class WorkerService:
+    """The service of ``burstwatch worker``.
+
+    Parameters
+    ----------
+    settings
+        The configuration.
+    environ
+        Holds the secrets of receivers.
+    name
+        Of this worker, unlike any other's and the same after a restart; None where there is no such name.
+    port
+        To listen on instead of the configured one.
+    passing
+        For tests that crash at every point.
+
+    Raises
+    ------
+    ReceiverError
+        If a receiver's secret is missing.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        environ: Mapping[str, str],
+        name: str | None,
+        port: int | None,
+        passing: Passing = no_passing,
+    ) -> None:
+        plan = plan_of(settings, raw_partitions=settings.kafka.usage_partitions)
+        stages = build_stages(plan, build_prices(settings.prices))
+        self._settings = settings
+        self._port = settings.http.port if port is None else port
+        self._pages_per_week = plan.page_budget.pages_per_week
+        self._detectors = tuple(detector.title for detector in plan.detectors if not detector.pooled)
+        self._metrics = Metrics(installed_version(), "worker", settings.metrics.top_services)
+        self._mailroom = Mailroom(settings.routes, environ, self._metrics.delivery)
+        self._tally = Tally()
+        parts = WorkerParts(
+            intake=stages.intake,
+            watches=stages.watches,
+            incidents=stages.incidents,
+            receivers_of=self._mailroom.receivers_of,
+            open_delivery=self._mailroom.open_round,
+            idle_seconds=settings.idle_seconds,
+            observe_intake=self._tally.add_intake,
+            observe_report=lambda report: self._tally.add_report(report, self._detectors),
+            observe_alert=self._tally.add_alert,
+            observe_checkpoint=self._metrics.checkpoint,
+        )
+        self._worker = KafkaWorker(settings.kafka, parts, name, passing=passing)
+        self._readiness = Readiness("kafka")
+        self._web = WebServer(self._metrics.expose, self._readiness)
+        self._metrics.config_reloaded(successful=True, at_seconds=time.time())
+
+    async def run(self) -> None:
+        """Work until SIGTERM or SIGINT; read the configuration again on SIGHUP.
+
+        Raises
+        ------
+        TopicsError
+            If a topic is missing or not as it must be.
+        OSError
+            If the address cannot be listened on.
+        """
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, self._stop)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        port = await self._web.start(self._settings.http.host, self._port)
+        _log.info("listening", url=f"http://{self._settings.http.host}:{port}", kafka=self._settings.kafka.brokers)
+        telling = asyncio.create_task(self._tell_metrics())
+        try:
+            await self._worker.run()
+        finally:
+            telling.cancel()
+            await self._web.stop()
+        _log.info("stopped")
+
+    def _stop(self) -> None:
+        _log.info("stopping")
+        self._readiness.fail("worker", "stopping")
+        self._worker.stop()
+
+    def _reload(self) -> None:
+        """Take other routes into use; say what else has changed, since all workers must change it together."""
+        try:
+            new = load(self._settings.folder)
+            self._mailroom.check(new.routes)
+        except (ConfigError, ReceiverError) as error:
+            _log.error("config_reload_failed", error=str(error), kept="the last good configuration")
+            self._metrics.config_reloaded(successful=False, at_seconds=time.time())
+            return
+        self._mailroom.adopt(new.routes)
+        waiting = [
+            name
+            for name in new.__struct_fields__
+            if name not in _TAKEN_WHILE_RUNNING and getattr(new, name) != getattr(self._settings, name)
+        ]
+        if waiting:
+            cure = "restart all workers: they must agree on what they look for"
+            _log.warning("config_waits_for_restart", changed=waiting, cure=cure, taken="routes")
+        else:
+            _log.info("config_reloaded", taken="routes")
+        self._metrics.config_reloaded(successful=not waiting, at_seconds=time.time())
+
+    async def _tell_metrics(self) -> None:
+        while True:
+            self._tally.tell(self._metrics, time.time())
+            self._tally.clear()
+            self._show()
+            await asyncio.sleep(_TELL_SECONDS)
+
+    def _show(self) -> None:
+        """Set the gauges."""
+        figures, metrics = self._worker.figures(), self._metrics
+        if figures.event_minute is not None:
+            metrics.watermark_lag(time.time() - figures.event_minute * 60)
+        metrics.open_incidents(figures.open_incidents)
+        metrics.page_rate(self._pages_per_week, figures.pages_of_the_week)
+        metrics.outbox(figures.waiting.count, figures.waiting.oldest_age_seconds)
+        if self._worker.is_ready:
+            self._readiness.mend("kafka")
+        else:
+            self._readiness.fail("kafka", "waiting for partitions and their state")
+
+
+async def work(folder: Path, environ: Mapping[str, str], name: str | None = None, port: int | None = None) -> None:
+    """Run a Kafka worker until SIGTERM.
+
+    Parameters
+    ----------
+    folder
+        Of the configuration.
+    environ
+        Holds the secrets of receivers.
+    name
+        Of this worker, for Kafka.
+    port
+        To listen on instead of the configured one.
+
+    Raises
+    ------
+    Exception
+        One of :data:`WORKER_ERRORS` if it cannot start. What fails later ends the process at once.
+    """
+    await WorkerService(load(folder), environ, name, port).run()

@@ -1,0 +1,136 @@
+"""What an agent does with a partition's inputs: a pure stage and its state, as named pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Generic, Protocol, TypeVar
+
+import msgspec
+
+from detectors.clock import MINUTES_PER_WEEK
+from detectors.events import Alert
+from detectors.incidents import IncidentsState
+from detectors.watch import MinuteReport
+from streams.kafka.lease import StateError
+from streams.tally import pages_of_the_week
+
+
+class Work(Protocol):
+    """What an agent does with one partition's inputs: a state that changes by input and can be saved."""
+
+    def load(self, pages: Mapping[str, bytes]) -> None:
+        """Begin with a saved state, or anew where there are no pages."""
+
+    def take(self, data: bytes) -> list[bytes]:
+        """Apply an input; return outputs."""
+
+    def pages(self) -> Mapping[str, bytes]:
+        """Return the state."""
+
+    def notes(self) -> Sequence[bytes]:
+        """Return messages that go out with the state just returned and follow from no input; each once."""
+
+
+S = TypeVar("S")
+GivenT = TypeVar("GivenT", contravariant=True)  # noqa: PLC0105 — reads as what it is
+MadeT = TypeVar("MadeT")
+
+
+class Stage(Protocol[S, GivenT, MadeT]):
+    """A pure stage."""
+
+    def start(self) -> S:
+        """Return the state before any input."""
+        ...
+
+    def step(self, state: S, given: GivenT, /) -> tuple[S, list[MadeT]]:
+        """Apply an input."""
+        ...
+
+    def encode(self, state: S, /) -> bytes:
+        """Return the state as bytes."""
+        ...
+
+    def decode(self, data: bytes, /) -> S:
+        """Return the state of bytes."""
+        ...
+
+
+class StageWork(Generic[S, GivenT, MadeT]):
+    """A pure stage as :class:`Work`; its state is one page.
+
+    Parameters
+    ----------
+    stage
+        The stage.
+    read
+        Bytes of a message to an input.
+    write
+        An output to bytes of a message.
+    """
+
+    def __init__(
+        self, stage: Stage[S, GivenT, MadeT], read: Callable[[bytes], GivenT], write: Callable[[MadeT], bytes]
+    ) -> None:
+        self._stage = stage
+        self._read = read
+        self._write = write
+        self.state = stage.start()
+
+    def load(self, pages: Mapping[str, bytes]) -> None:
+        """Begin with a saved state, or anew."""
+        if not pages:
+            self.state = self._stage.start()
+            return
+        try:
+            self.state = self._stage.decode(pages["state"])
+        except (msgspec.DecodeError, ValueError, TypeError) as error:
+            raise StateError(
+                f"the saved state was written with other settings or by another version ({error}): set them back, or "
+                "delete the state topics to compute it again"
+            ) from error
+
+    def take(self, data: bytes) -> list[bytes]:
+        """Apply an input; return outputs."""
+        self.state, made = self._stage.step(self.state, self._read(data))
+        return [self._write(output) for output in made]
+
+    def pages(self) -> dict[str, bytes]:
+        """Return the state."""
+        return {"state": self._stage.encode(self.state)}
+
+    def notes(self) -> Sequence[bytes]:
+        """Return nothing: all that goes out follows from input."""
+        return ()
+
+
+class IncidentsWork(StageWork[IncidentsState, MinuteReport, Alert]):
+    """The incidents stage, which also remembers when it paged: the realised page rate outlives a worker.
+
+    Parameters
+    ----------
+    stage
+        The incidents stage.
+    """
+
+    def __init__(self, stage: Stage[IncidentsState, MinuteReport, Alert]) -> None:
+        super().__init__(stage, MinuteReport.decode, self._note)
+        self._page_minutes: list[int] = []
+
+    @property
+    def pages_of_the_week(self) -> int:
+        """How many pages the last seven days of event time had."""
+        return sum(minute > self.state.done - MINUTES_PER_WEEK for minute in self._page_minutes)
+
+    def load(self, pages: Mapping[str, bytes]) -> None:
+        """Begin with a saved state, or anew."""
+        super().load(pages)
+        self._page_minutes = msgspec.json.decode(pages.get("page_minutes", b"[]"), type=list[int])
+
+    def pages(self) -> dict[str, bytes]:
+        """Return the state."""
+        return {**super().pages(), "page_minutes": msgspec.json.encode(self._page_minutes)}
+
+    def _note(self, alert: Alert) -> bytes:
+        self._page_minutes = pages_of_the_week(self._page_minutes, [alert])
+        return msgspec.json.encode(alert)

@@ -1,0 +1,29 @@
+"""``make bench``: the benchmarks by name; without a name, all that need nothing but Python."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+BENCHMARKS = {
+    "incidents": ("tests.benchmarks.incidents.command", "incidents found, minutes, false pages; with peers"),
+}
+"""By name: the module whose ``main(words)`` measures and prints, and what it measures."""
+
+
+def main(words: list[str]) -> None:
+    """Run one benchmark with its arguments, or all of them."""
+    if words and words[0] in BENCHMARKS:
+        import_module(BENCHMARKS[words[0]][0]).main(words[1:])
+    elif words:
+        named = "\n".join(f"  {name:12} {what}" for name, (_, what) in BENCHMARKS.items())
+        raise SystemExit(f"no benchmark is called {words[0]}; there are\n{named}")
+    else:
+        for name, (module, what) in BENCHMARKS.items():
+            sys.stdout.write(f"# {name}: {what}\n\n")
+            sys.stdout.flush()
+            import_module(module).main([])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
