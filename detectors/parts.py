@@ -80,11 +80,13 @@ def culprits(series: SeriesState, seen: Seen, minute: slice, rows: NDArray[np.in
 
 
 def _culprit(series: SeriesState, seen: Seen, principals: NDArray[np.intp], row: int) -> str:
-    places = seen.residuals.series.tolist()
+    def name(row: int) -> str:
+        return series.names[int(seen.residuals.series[row])].values[1]
+
     if seen.role[row] == PRINCIPAL:
-        return series.names[places[row]].values[1]
+        return name(row)
     above = seen.excess_usd[principals, _QUARTER_HOUR, C_VOLUME]
     if seen.role[row] not in (SERVICE, MODEL) or not above.sum() > 0:
         return ""
     best = int(above.argmax())
-    return series.names[places[principals[best]]].values[1] if above[best] >= HOLDS_MOST * above.sum() else ""
+    return name(int(principals[best])) if above[best] >= HOLDS_MOST * above.sum() else ""

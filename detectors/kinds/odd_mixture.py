@@ -14,7 +14,7 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from detectors import forest as trees_of
-from detectors.baselines import C_VOLUME
+from detectors.baselines import C_SHARE, C_VOLUME
 from detectors.clock import MINUTES_PER_DAY
 from detectors.drivers import REQUESTS
 from detectors.features import FEATURES, features_of
@@ -57,11 +57,8 @@ class OddMixture(Detector, frozen=True, kw_only=True):
     def step(self, state: OddMixtureState, seen: Seen) -> tuple[OddMixtureState, Verdicts]:
         """Judge the active series of a minute as one batch, then learn from the sampled ones."""
         r = seen.residuals
-        odd = (
-            trees_of.score(state.forest, features_of(r, seen.minutes_since_deployment))
-            if state.forest
-            else np.zeros(len(r))
-        )
+        features = features_of(r, seen.minutes_since_deployment)
+        odd = trees_of.score(state.forest, features) if state.forest else np.zeros(len(r))
         excess, hourly = seen.excess_usd, seen.excess_usd_per_hour
         any_driver = excess.max(axis=2)[:, :, None]  # the drivers' parts are in the volume's: a sum would count twice
         gate = np.zeros(any_driver.shape, bool)
@@ -73,6 +70,7 @@ class OddMixture(Detector, frozen=True, kw_only=True):
             score, gate, warming, self.threshold, np.array([REQUESTS]), any_driver, hourly.max(axis=2)[:, :, None]
         )
         parts = excess[:, _FIVE_MINUTES].copy()
+        parts[:, C_SHARE] = 0.0  # the volume's own
         parts[:, C_VOLUME] -= parts[:, :C_VOLUME].sum(axis=1)  # what no other driver explains is requests
         loudest = DRIVER_OF_CHANNEL[parts.argmax(axis=1)]
         return self._learn(state, seen, features), msgspec.structs.replace(verdicts, driver=loudest.astype(np.int8))
