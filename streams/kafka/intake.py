@@ -153,19 +153,25 @@ class IntakeService(ConsumerRebalanceListener):
             await self._send_heartbeats()
 
     async def _read_ahead(self, epoch: int) -> bool:
-        """Read deployments and feedback to their present end, or wait for their owner; false after a rebalance."""
+        """Read deployments and feedback to their present end, or wait for their owner.
+
+        False after a rebalance or when told to stop: then what waited comes again.
+        """
         try:
             await self._await_deployments(epoch)
         except IllegalStateError:  # a partition was taken from us meanwhile
             if epoch == self._epoch:
                 raise
-        return epoch == self._epoch
+        return self._goes_on(epoch)
+
+    def _goes_on(self, epoch: int) -> bool:
+        return epoch == self._epoch and not self._stopping.is_set()
 
     async def _await_deployments(self, epoch: int) -> None:
         places = [TopicPartition(self._settings.topic(kind), 0) for kind in (DEPLOYMENTS, FEEDBACK)]
         ends = await self._consumer.end_offsets(places)
         deadline = time.monotonic() + AWAIT_DEPLOYMENTS_SECONDS
-        while epoch == self._epoch:
+        while self._goes_on(epoch):
             assigned = self._consumer.assignment()
             owned = [place for place in places if place in assigned]
             others = [place for place in places if place not in assigned]

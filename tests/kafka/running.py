@@ -95,7 +95,7 @@ def burstwatch(*words: str | Path) -> str:
 def write_config(folder: Path, kafka: Mapping[str, object], **more: object) -> Path:
     """Make a folder of configuration, with the sample's initiatives."""
     folder.mkdir(exist_ok=True)
-    settings = {"kafka": dict(kafka), "intake": {"shards": SHARDS}, "idle_seconds": 5.0, **more}
+    settings = {"kafka": dict(kafka), "intake": {"shards": SHARDS}, "idle_seconds": 3.0, **more}
     (folder / "burstwatch.yaml").write_text(yaml.safe_dump(settings))
     (folder / "initiatives.yaml").write_bytes((SAMPLE / "initiatives.yaml").read_bytes())
     return folder

@@ -68,6 +68,8 @@ def test_alerts_are_those_of_replay(
         assert incidents(alerts) == incidents(sample.alerts)
     assert together(started, "events_taken") == len(sample.events)
     wait_for(lambda: together(started, "pages") == len(sample.pages), "the pages to be counted")
+    took = sum(worker.figure("burstwatch_minute_close_to_alert_seconds_sum") for worker in started)
+    assert 0 < took / len(sample.pages) < DONE_SECONDS, "from the arrival of the input to the alert"
     assert all(worker.figure("burstwatch_verdicts_total") > 0 for worker in started), "each had something to do"
     for worker in started:
         worker.stop()

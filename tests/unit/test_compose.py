@@ -70,9 +70,10 @@ def test_the_worker_finds_kafka_and_topics_that_are_made_before_it_starts(settin
     assert SERVICES["burstwatch"]["depends_on"] == {"topics": {"condition": "service_completed_successfully"}}
 
 
-def test_prometheus_finds_the_worker(settings: Settings) -> None:
+def test_prometheus_finds_every_worker(settings: Settings) -> None:
     (scrape,) = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())["scrape_configs"]
-    assert scrape["static_configs"] == [{"targets": [f"burstwatch:{settings.http.port}"]}]
+    (discovered,) = scrape["dns_sd_configs"]
+    assert discovered == {"names": ["burstwatch"], "type": "A", "port": settings.http.port}
     assert "burstwatch" in OURS
     assert settings.http.host == "0.0.0.0", "127.0.0.1 is the container itself"
     dockerfile = (DEPLOY / "Dockerfile").read_text()

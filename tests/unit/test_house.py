@@ -16,7 +16,14 @@ FILE_LINES = 400
 FUNCTION_LINES = 70
 
 WORLDLY_STDLIB = {"asyncio", "http", "multiprocessing", "os", "socket", "sqlite3", "subprocess", "threading", "urllib"}
-PURE_IMPORTS = (sys.stdlib_module_names - WORLDLY_STDLIB) | {"detectors", "msgspec", "numpy", "scipy", "sklearn"}
+PURE_IMPORTS = (sys.stdlib_module_names - WORLDLY_STDLIB) | {
+    "detectors",
+    "msgspec",
+    "numba",
+    "numpy",
+    "scipy",
+    "sklearn",
+}
 
 CLOCK_READERS = ("streams/commands/", "streams/embedded/", "streams/delivery/", "streams/kafka/")
 WALL_CLOCK_CALLS = {
