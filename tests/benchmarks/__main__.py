@@ -6,6 +6,13 @@ import sys
 from importlib import import_module
 
 BENCHMARKS = {
+    "forest": ("tests.benchmarks.forest", "the isolation forest on a batch; peer: scikit-learn"),
+    "intake": ("tests.benchmarks.intake", "events decoded, checked, priced, framed; peer: orjson and a loop"),
+    "scoring": ("tests.benchmarks.scoring", "active series-minutes a second; peer: a rolling z"),
+    "replay": (
+        "tests.benchmarks.replay",
+        "one world through `burstwatch replay`: wall, memory; peer: orjson and a loop",
+    ),
     "incidents": ("tests.benchmarks.incidents.command", "incidents found, minutes, false pages; with peers"),
 }
 """By name: the module whose ``main(words)`` measures and prints, and what it measures."""
