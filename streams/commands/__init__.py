@@ -10,6 +10,7 @@ from streams.commands.publish import publish
 from streams.commands.replay import replay
 from streams.commands.run import run
 from streams.commands.score import score
+from streams.commands.status import status
 from streams.commands.topics import topics
 from streams.commands.version import version
 from streams.commands.worker import worker
@@ -22,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, replay, score, check, run, worker, publish, version):
+for command in (demo, replay, score, check, run, worker, publish, status, version):
     app.command()(command)
 app.add_typer(topics, name="topics")
 

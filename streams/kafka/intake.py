@@ -228,7 +228,7 @@ class IntakeService(ConsumerRebalanceListener):
             return self._intake.step(self._intake.start(), messages)[1]
         if place.partition not in self._high:
             _, metadata = (await self._committed([place])).get(place, (0, ""))
-            self._high[place.partition] = _minute_in(metadata)
+            self._high[place.partition] = high_minute_in(metadata)
         before = self._high[place.partition]
         state, output = _step_around_poison(self._intake, IntakeState({place.partition: before}), messages)
         self._high[place.partition] = state.high_minute[place.partition]
@@ -286,7 +286,7 @@ class IntakeService(ConsumerRebalanceListener):
         for place in places:
             offset, metadata = done.get(place, (0, ""))
             drained = max(offset, first[place]) >= ends[place]
-            progress.append(RawProgress(place.partition, drained, ends[place], _minute_in(metadata)))
+            progress.append(RawProgress(place.partition, drained, ends[place], high_minute_in(metadata)))
         for partition, minute in self._idleness.heartbeats(progress, time.monotonic(), time.time()).items():
             # The state that comes back is not kept: rows are cut as if there had been no heartbeat, so that they
             # are cut alike by whoever cuts them again.
@@ -307,7 +307,14 @@ def reject_headers(reject: Reject) -> list[tuple[str, bytes]]:
     return [(name, text.encode(errors="backslashreplace")) for name, text in told.items()]
 
 
-def _minute_in(metadata: str) -> int:
+def high_minute_in(metadata: str) -> int:
+    """Return the highest event minute that stands beside a committed offset.
+
+    Examples
+    --------
+    >>> high_minute_in("29000000"), high_minute_in("") == NEVER
+    (29000000, True)
+    """
     return int(metadata) if metadata else NEVER
 
 

@@ -89,7 +89,7 @@ class Root(msgspec.Struct, frozen=True):
     """What the pages stand for.
 
     ``next_sequence`` is the next input expected of each sender, ``outputs`` how many outputs the inputs up to
-    here have made, ``parts`` the checksum of each part of a page by its key.
+    here have made, ``parts`` the checksum of each part of a page by its key, ``owner`` who wrote it, for people.
     """
 
     format: int
@@ -98,6 +98,7 @@ class Root(msgspec.Struct, frozen=True):
     next_sequence: dict[str, int]
     outputs: int
     parts: dict[str, str]
+    owner: str = ""
 
 
 class Lane(msgspec.Struct, frozen=True):
@@ -253,7 +254,7 @@ class Lease:
             parts = dict(_parts(encode()))
             checksums = {key: _checksum(part) for key, part in parts.items()}
             schema, sequence = self.lane.schema, dict(self._next_sequence)
-            root = Root(FORMAT, schema, self._next_offset, sequence, self._outputs, checksums)
+            root = Root(FORMAT, schema, self._next_offset, sequence, self._outputs, checksums, self._owner)
             outputs, self._waiting = self._waiting, []
             remarks = notes()
             emitted = max(self._emitted, root.outputs)
@@ -361,6 +362,17 @@ class Lease:
             first = await consumer.beginning_offsets([partition])
             end = await consumer.end_offsets([partition])
         return first[partition], end[partition]
+
+
+def owner_in(mark: bytes) -> str:
+    """Return who wrote the mark of an acquisition.
+
+    Examples
+    --------
+    >>> owner_in(b"worker-1 7f9c0a52-2a0b-4c38-9d0e-0b6a7b6f3f11")
+    'worker-1'
+    """
+    return mark.decode().rpartition(" ")[0]
 
 
 def _checksum(part: bytes) -> str:
