@@ -9,6 +9,7 @@ BENCHMARKS = {
     "forest": ("tests.benchmarks.forest", "the isolation forest on a batch; peer: scikit-learn"),
     "intake": ("tests.benchmarks.intake", "events decoded, checked, priced, framed; peer: orjson and a loop"),
     "scoring": ("tests.benchmarks.scoring", "active series-minutes a second; peer: a rolling z"),
+    "score": ("tests.benchmarks.score.command", "how well one metric's incidents rank, by family; six peers"),
     "replay": (
         "tests.benchmarks.replay",
         "one world through `burstwatch replay`: wall, memory; peer: orjson and a loop",

@@ -19,7 +19,12 @@ def main(words: list[str]) -> None:
     plain.write_bytes(gzip.decompress(usage.read_bytes()))
     with plain.open("rb") as file:
         events = sum(1 for _ in file)
-    options = ["--deployments", world / "deployments.ndjson", "--initiatives", world / "initiatives.yaml"]
+    options: list[str | Path] = [
+        "--deployments",
+        world / "deployments.ndjson",
+        "--initiatives",
+        world / "initiatives.yaml",
+    ]
     options += ["--config", ROOT / "config", "--alerts", CACHE / "alerts.ndjson", "--quiet"]
     ours = _best([sys.executable, "-c", "from streams.commands import main; main()", "replay", usage, *options])
     peer = _best([peers_python("orjson", ["orjson"]), Path(__file__).parent / "peers" / "orjson_loop.py", plain])

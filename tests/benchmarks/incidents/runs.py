@@ -63,9 +63,14 @@ def run(variant: Variant, world: Path) -> Run:
     used = []
     for part in ("", "clean"):
         alerts = folder / f"{part or 'dirty'}.ndjson"
-        words = ["replay", world / part / "usage.ndjson.gz", "--deployments", world / "deployments.ndjson"]
+        words: list[str | Path] = [
+            "replay",
+            world / part / "usage.ndjson.gz",
+            "--deployments",
+            world / "deployments.ndjson",
+        ]
         words += ["--initiatives", world / "initiatives.yaml", "--config", config, "--alerts", alerts]
-        replay = [sys.executable, "-c", "from streams.commands import main; main()", *words]
+        replay: list[str | Path] = [sys.executable, "-c", "from streams.commands import main; main()", *words]
         used.append(measure(replay, folder / "log.txt", {"PYTHONPATH": str(ROOT)}))
     return Run(world, folder / "dirty.ndjson", folder / "clean.ndjson", (used[0], used[1]))
 

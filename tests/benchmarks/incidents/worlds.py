@@ -49,7 +49,7 @@ def ready_worlds(plan: Path, wanted: list[str]) -> list[Path]:
 
 def _ready(plan: dict[str, Any], world: dict[str, Any]) -> Path:
     one = {**{key: value for key, value in plan.items() if key != "worlds"}, "worlds": [world]}
-    folder = CACHE / "worlds" / _fingerprint(one) / world["name"]
+    folder: Path = CACHE / "worlds" / _fingerprint(one) / world["name"]
     if folder.exists():
         return folder
     say(f"Making {world['name']}")

@@ -1,0 +1,1 @@
+"""How well `burstwatch score` ranks what is odd in made series of many kinds, beside simple detectors."""
