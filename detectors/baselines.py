@@ -57,9 +57,14 @@ QUIET_USD_PER_MINUTE = 0.002
 """Dollars a minute below which a volume says nothing."""
 
 LEAST_REQUESTS = 3.0
+MOST_ODDS = 5.0
+"""A part that sends over 99 % of its service's requests sends nearly all: how nearly says nothing more."""
 SCALE_FLOOR = 0.02
 SCALE_WHILE_YOUNG = 0.2
 YOUNG_MINUTES = 120
+_MOST_LEARNED = np.array([1.0, 1.0, 1.0, 1.0, 3.0, 1.0])
+"""A step counts for no more than this in the scale, so that one incident does not blind the next; by driver. Odds of
+parts that are active by turns swing by far more, and are to be known for it."""
 SCALE_TAU = 3.0 * MINUTES_PER_DAY
 BLOCK_MINUTES = 240
 PEAK_DAYS = 7
@@ -236,7 +241,7 @@ def _remember(
     """Scale and highest levels as each row found them; then they learn of it, minute by minute."""
     share = 1 - np.exp(-np.minimum(rows.passed, 5) / SCALE_TAU)
     share = np.maximum(share, 1.0 / (rows.active_minutes + 1))[:, None, None]
-    size, share = np.minimum(np.abs(step), 1.0), np.where(step != 0, share, 0.0)
+    size, share = np.minimum(np.abs(step), _MOST_LEARNED), np.where(step != 0, share, 0.0)
     scale = np.empty(step.shape, np.float32)
     reference = np.empty(low.shape, np.float32)
     for start, stop in pairwise(offsets):
@@ -311,7 +316,7 @@ def _levels_and_share(sums: Floats, whole: NDArray[np.intp]) -> tuple[Floats, Fl
     level, error = levels(sums)
     own, rest = sums[:, :, N], np.maximum(sums[whole, :, N] - sums[:, :, N], 0.0)
     part = (whole != np.arange(len(whole)))[:, None] & (own + rest >= LEAST_REQUESTS)
-    odds = np.where(part, np.log((own + 0.5) / (rest + 0.5)), np.nan)
+    odds = np.where(part, np.minimum(np.log((own + 0.5) / (rest + 0.5)), MOST_ODDS), np.nan)
     odds_error = 1 / (own + 0.5) + 1 / (rest + 0.5)
     return (
         np.concatenate([level[:, :, :C_SHARE], odds[:, :, None], level[:, :, C_SHARE:]], axis=2),

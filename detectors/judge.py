@@ -134,7 +134,8 @@ def _candidate(
     return Candidate(
         detector.title,
         name,
-        *labels,
+        labels[0],
+        labels[1] if detector.names_principals else "",
         int(r.minute[row]),
         float(said.score[row]),
         DRIVERS[driver],

@@ -101,6 +101,8 @@ class Detector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Whether it judges the series of all shards together."""
     place: ClassVar[str] = "service"
     """The dimension by whose values its incidents are told apart."""
+    names_principals: ClassVar[bool] = True
+    """Whether a principal can be behind what it sees."""
     names_its_driver: ClassVar[bool] = False
     """Whether what it saw has one cause only, so that no other driver is looked for."""
     blames_deployments: ClassVar[bool] = True

@@ -26,8 +26,8 @@ class DriverStep(Detector, frozen=True, kw_only=True):
 
     kind: ClassVar[str] = "driver_step"
     threshold: Annotated[float, Meta(gt=0)] = 1.0
-    natural_per_week: Annotated[float, Meta(gt=0)] = 1.2
-    tail: Annotated[float, Meta(gt=0)] = 0.35
+    natural_per_week: Annotated[float, Meta(gt=0)] = 2.0
+    tail: Annotated[float, Meta(gt=0)] = 0.3
     budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.3
     within_minutes: Annotated[int, Meta(ge=1)] = 720
     least_rise: Annotated[float, Meta(gt=0)] = 0.1
@@ -35,8 +35,8 @@ class DriverStep(Detector, frozen=True, kw_only=True):
     least_usd_per_hour: Annotated[float, Meta(ge=0)] = 0.8
     rare_input: Annotated[float, Meta(gt=0)] = 4.0
     rare_output: Annotated[float, Meta(gt=0)] = 5.0
-    rare_cache: Annotated[float, Meta(gt=0)] = 8.0
-    rare_mix: Annotated[float, Meta(gt=0)] = 6.0
+    rare_cache: Annotated[float, Meta(gt=0)] = 7.0
+    rare_mix: Annotated[float, Meta(gt=0)] = 8.0
 
     def step(self, state: None, seen: Seen) -> tuple[None, Verdicts]:
         """Judge the active series of a minute."""

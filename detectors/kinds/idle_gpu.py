@@ -20,12 +20,13 @@ class IdleGpu(Detector, frozen=True, kw_only=True):
     """By how much GPU dollars without requests are above the highest of the week, as a logarithm."""
 
     kind: ClassVar[str] = "idle_gpu"
+    names_principals: ClassVar[bool] = False
     names_its_driver: ClassVar[bool] = True
     blames_deployments: ClassVar[bool] = False
     threshold: Annotated[float, Meta(gt=0)] = 1.5
-    natural_per_week: Annotated[float, Meta(gt=0)] = 0.1
+    natural_per_week: Annotated[float, Meta(gt=0)] = 0.05
     tail: Annotated[float, Meta(gt=0)] = 0.5
-    budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.1
+    budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.03
     least_excess_usd: Annotated[float, Meta(ge=0)] = 1.0
 
     def step(self, state: None, seen: Seen) -> tuple[None, Verdicts]:

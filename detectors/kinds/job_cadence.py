@@ -24,10 +24,10 @@ class JobCadence(Detector, frozen=True, kw_only=True):
     kind: ClassVar[str] = "job_cadence"
     names_its_driver: ClassVar[bool] = True
     blames_deployments: ClassVar[bool] = False
-    threshold: Annotated[float, Meta(gt=0)] = 1.6
-    natural_per_week: Annotated[float, Meta(gt=0)] = 0.2
+    threshold: Annotated[float, Meta(gt=0)] = 3.0
+    natural_per_week: Annotated[float, Meta(gt=0)] = 0.1
     tail: Annotated[float, Meta(gt=0)] = 1.5
-    budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.05
+    budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.06
     least_evenness: Annotated[float, Meta(gt=0, lt=1)] = 0.4
     least_excess_usd: Annotated[float, Meta(ge=0)] = 0.15
 

@@ -27,7 +27,7 @@ class NewModel(Detector, frozen=True, kw_only=True):
     threshold: Annotated[float, Meta(gt=0)] = 0.25
     natural_per_week: Annotated[float, Meta(gt=0)] = 0.3
     tail: Annotated[float, Meta(gt=0)] = 0.15
-    budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.08
+    budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.1
     most_models: Annotated[int, Meta(ge=2)] = 2
     within_minutes: Annotated[int, Meta(ge=1)] = 720
     least_excess_usd: Annotated[float, Meta(ge=0)] = 0.3

@@ -41,7 +41,7 @@ class OddMixture(Detector, frozen=True, kw_only=True):
     threshold: Annotated[float, Meta(gt=0)] = 0.66
     natural_per_week: Annotated[float, Meta(gt=0)] = 2.0
     tail: Annotated[float, Meta(gt=0)] = 0.02
-    budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.1
+    budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.03
     trees: Annotated[int, Meta(ge=10, le=1000)] = 100
     reservoir: Annotated[int, Meta(ge=256, le=65_536)] = 4096
     least_examples: Annotated[int, Meta(ge=16)] = 512
@@ -57,12 +57,15 @@ class OddMixture(Detector, frozen=True, kw_only=True):
     def step(self, state: OddMixtureState, seen: Seen) -> tuple[OddMixtureState, Verdicts]:
         """Judge the active series of a minute as one batch, then learn from the sampled ones."""
         r = seen.residuals
+        loud = self._loud(seen)
         features = features_of(r, seen.minutes_since_deployment)
-        odd = trees_of.score(state.forest, features) if state.forest else np.zeros(len(r))
+        odd = np.zeros(len(r))
+        if state.forest and loud.any():
+            odd[loud] = trees_of.score(state.forest, features[loud])
         excess, hourly = seen.excess_usd, seen.excess_usd_per_hour
         any_driver = excess.max(axis=2)[:, :, None]  # the drivers' parts are in the volume's: a sum would count twice
         gate = np.zeros(any_driver.shape, bool)
-        gate[:, _FIVE_MINUTES] = self._loud(seen)[:, None]
+        gate[:, _FIVE_MINUTES] = loud[:, None]
         warming = np.full(len(r), state.forest is None)
         gate &= ~warming[:, None, None]
         score = np.broadcast_to(odd[:, None, None], any_driver.shape)

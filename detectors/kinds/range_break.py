@@ -24,17 +24,17 @@ class RangeBreak(Detector, frozen=True, kw_only=True):
 
     kind: ClassVar[str] = "range_break"
     threshold: Annotated[float, Meta(gt=0)] = 1.0
-    natural_per_week: Annotated[float, Meta(gt=0)] = 1.2
+    natural_per_week: Annotated[float, Meta(gt=0)] = 2.9
     tail: Annotated[float, Meta(gt=0)] = 0.3
     budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.3
     least_spread: Annotated[float, Meta(gt=0)] = 0.05
     least_step_z: Annotated[float, Meta(ge=0)] = 3.0
     least_excess_usd: Annotated[float, Meta(ge=0)] = 0.5
     least_usd_per_hour: Annotated[float, Meta(ge=0)] = 0.8
-    rare_input: Annotated[float, Meta(gt=0)] = 3.5
+    rare_input: Annotated[float, Meta(gt=0)] = 3.8
     rare_output: Annotated[float, Meta(gt=0)] = 3.5
-    rare_cache: Annotated[float, Meta(gt=0)] = 7.0
-    rare_mix: Annotated[float, Meta(gt=0)] = 7.0
+    rare_cache: Annotated[float, Meta(gt=0)] = 6.0
+    rare_mix: Annotated[float, Meta(gt=0)] = 5.5
 
     def step(self, state: None, seen: Seen) -> tuple[None, Verdicts]:
         """Judge the active series of a minute."""

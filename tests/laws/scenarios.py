@@ -73,7 +73,7 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "job_cadence": Scenario(
         _TALK, {"requests": 400, "input_tokens": 360_000, "output_tokens": 48_000}, "requests",
-        warm_minutes=74 * 60, within_minutes=60,
+        warm_minutes=74 * 60, within_minutes=120,
     ),
     "new_model": Scenario({**_BUSY, "model": "small"}, {"model": "large"}, "model_mix"),
     "retry_storm": Scenario(
