@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import IsolationForest
 
-from detectors.forest_walk import compiled_walk, walk
+from detectors.forest_walk import compiled_walk, walk, walk_few
 
 _LEAF = -1
+FEW_ROWS = 256
 COMPILE_FROM_ROWS = 4096
 """Smaller batches are not worth compiling for: it takes a second, once a process."""
 
@@ -70,7 +71,8 @@ def score(forest: Forest, rows: NDArray[np.float32]) -> NDArray[np.float64]:
     True
     """
     total = np.zeros(len(rows))
-    on = (compiled_walk() if len(rows) >= COMPILE_FROM_ROWS else None) or walk
+    few = walk_few if len(rows) <= FEW_ROWS else walk
+    on = (compiled_walk() if len(rows) >= COMPILE_FROM_ROWS else None) or few
     on(np.ascontiguousarray(rows, np.float32), forest.feature, forest.threshold, forest.length, total)
     return np.asarray(2.0 ** (-total / (len(forest.feature) * forest.usual_length)), np.float64)
 

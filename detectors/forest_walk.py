@@ -52,6 +52,25 @@ def walk(
             at += length[tree].take(node - nodes)
 
 
+def walk_few(
+    rows: NDArray[np.float32],
+    feature: NDArray[np.int32],
+    threshold: NDArray[np.float32],
+    length: NDArray[np.float64],
+    total: NDArray[np.float64],
+) -> None:
+    """As :func:`walk`, down all trees side by side: for few rows, where it is the number of steps that costs."""
+    trees, nodes = feature.shape
+    row = np.arange(len(rows))
+    root, node = np.arange(trees)[:, None] * nodes, np.zeros((trees, len(rows)), np.intp)
+    for _ in range(nodes.bit_length()):
+        here = root + node
+        right = rows[row, feature.take(here)] > threshold.take(here)
+        node = 2 * node + 1 + right
+    ends = length.take(node - nodes + np.arange(trees)[:, None] * (nodes + 1))
+    total += np.cumsum(ends, axis=0)[-1]  # one after the other, so that the sum is the same to the bit
+
+
 @cache
 def compiled_walk() -> Walk | None:
     """Return the same, compiled; None where there is no numba."""

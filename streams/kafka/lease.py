@@ -48,6 +48,8 @@ ACQUIRE_SECONDS = 120.0
 RELEASE_SECONDS = 10.0
 _TRANSACTION_TIMEOUT_MS = 60_000
 
+BEGIN_ANEW = "begin anew, as docs/operations.md tells: the topics between the stages and their states go together"
+
 OWNER, ROOT, EMITTED = b"owner", b"root", b"emitted"
 SENDER_HEADER, SEQUENCE_HEADER = "sender", "sequence"
 THE_LOG = ""
@@ -216,7 +218,7 @@ class Lease:
             raise InputGapError(
                 f"{self.lane.name}: input {place.sequence} of {place.sender or 'the log'!r} came where {expected} was "
                 "due. If this repeats, the broker deleted inputs before they were applied: lengthen retention_hours, "
-                f"and delete and make anew {self.lane.state_topic} to go on without them"
+                f"and {BEGIN_ANEW}"
             )
         self._next_offset = max(self._next_offset, place.offset + 1)
         if place.sequence < expected:
@@ -281,16 +283,16 @@ class Lease:
         if (root.format, root.schema) != (FORMAT, self.lane.schema):
             raise StateError(
                 f"{state} is {root.schema!r} in format {root.format}, this version reads {self.lane.schema!r} in "
-                f"format {FORMAT}: run the version that wrote it, or delete the topic to compute it again"
+                f"format {FORMAT}: run the version that wrote it, or {BEGIN_ANEW}"
             )
         if root.next_offset > end:
             raise StateError(
                 f"{state} stands for inputs up to {root.next_offset}, but {self.lane.input_topic} ends at {end}: "
-                "it was made anew. Make the state topic anew as well"
+                f"it was made anew. Then {BEGIN_ANEW}"
             )
         for key, checksum in root.parts.items():
             if _checksum(records.get(key.encode(), b"")) != checksum:
-                raise StateError(f"{state} is damaged at {key}: delete the topic to compute it again")
+                raise StateError(f"{state} is damaged at {key}: {BEGIN_ANEW}")
         self._next_offset = self._saved_offset = root.next_offset
         self._next_sequence = dict(root.next_sequence)
         self._outputs = root.outputs

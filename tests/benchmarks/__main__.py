@@ -9,6 +9,7 @@ BENCHMARKS = {
     "forest": ("tests.benchmarks.forest", "the isolation forest on a batch; peer: scikit-learn"),
     "intake": ("tests.benchmarks.intake", "events decoded, checked, priced, framed; peer: orjson and a loop"),
     "scoring": ("tests.benchmarks.scoring", "active series-minutes a second; peer: a rolling z"),
+    "series": ("tests.benchmarks.series", "seconds a minute, memory and state against the number of series"),
     "score": ("tests.benchmarks.score.command", "how well one metric's incidents rank, by family; six peers"),
     "replay": (
         "tests.benchmarks.replay",

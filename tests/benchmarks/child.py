@@ -25,6 +25,8 @@ class ChildFailedError(Exception):
 def measure(command: Sequence[str | Path], log: Path, environment: Mapping[str, str] | None = None) -> Usage:
     """Run a command to its end.
 
+    Linux counts what this process holds as the child's until it begins: be small when you call.
+
     Parameters
     ----------
     command

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import shutil
 import sys
 from pathlib import Path
 
@@ -16,7 +17,8 @@ def main(words: list[str]) -> None:
     world = ready_worlds(DEVELOPER_WORLDS, words or ["mix-1"])[0]
     usage = world / "usage.ndjson.gz"
     plain = CACHE / "usage.ndjson"
-    plain.write_bytes(gzip.decompress(usage.read_bytes()))
+    with gzip.open(usage) as packed, plain.open("wb") as file:  # whole in memory it would count as the children's
+        shutil.copyfileobj(packed, file)
     with plain.open("rb") as file:
         events = sum(1 for _ in file)
     options: list[str | Path] = [

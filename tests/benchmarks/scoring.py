@@ -39,7 +39,7 @@ START_MINUTE = 29_846_880  # 2026-10-01
 def main(words: list[str]) -> None:
     """Measure and print."""
     for services in [int(word) for word in words] or SERVICES:
-        frames = [_frame(services, minute) for minute in range(WARM_MINUTES + MINUTES + 1)]
+        frames = [frame_of(services, minute) for minute in range(WARM_MINUTES + MINUTES + 1)]
         watch, incidents = _ours(frames)
         judged = SERIES_A_SERVICE * services * MINUTES
         peer = _rolling_z(frames)
@@ -61,7 +61,7 @@ def _keys(services: int) -> list[Key]:
     ]
 
 
-def _frame(services: int, minute: int) -> Frame:
+def frame_of(services: int, minute: int) -> Frame:
     """Every service's minute: requests by chance, tokens in proportion, nothing wrong with it."""
     draw = np.random.default_rng(minute)
     requests = draw.poisson(20, services) + 1

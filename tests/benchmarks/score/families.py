@@ -36,11 +36,12 @@ def cycle(draw: Draw, rows: int, period: int) -> Floats:
 
 
 def places(draw: Draw, rows: int, count: int, apart: int) -> list[int]:
-    """Rows where incidents begin."""
+    """Rows where incidents begin; nearer each other if there is no room."""
     found: list[int] = []
+    tries = 0
     while len(found) < count:
-        place = int(draw.integers(int(0.3 * rows), rows - 300))
-        if all(abs(place - other) > apart for other in found):
+        place, tries = int(draw.integers(int(0.3 * rows), rows - 300)), tries + 1
+        if all(abs(place - other) > apart / (1 + tries // 1000) for other in found):
             found.append(place)
     return sorted(found)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.ensemble import IsolationForest
 
 from detectors import forest
-from detectors.forest_walk import _walk_by_row, compiled_walk, walk
+from detectors.forest_walk import _walk_by_row, compiled_walk, walk, walk_few
 
 Rows = NDArray[np.float32]
 
@@ -47,6 +47,13 @@ def test_compiled_and_plain_walks_agree_to_the_bit(rows: int) -> None:
     compiled = compiled_walk()
     assert compiled is not None, "the extra `fast` is part of the development environment"
     np.testing.assert_array_equal(lengths_by(compiled, grown, batch), lengths_by(walk, grown, batch))
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2, 255])
+def test_few_rows_down_all_trees_at_once_get_the_same_to_the_bit(rows: int) -> None:
+    grown, batch = forest.fit(drawn(600, 8, 1), trees=100, seed=1), drawn(rows, 8, 2)
+    batch[::2, 1] = np.nan
+    np.testing.assert_array_equal(lengths_by(walk_few, grown, batch), lengths_by(walk, grown, batch))
 
 
 def test_what_is_compiled_does_the_same_uncompiled() -> None:
