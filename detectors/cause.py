@@ -17,11 +17,29 @@ LONGEST_WINDOW_MINUTES = 60
 KEPT_MINUTES = 14 * MINUTES_PER_DAY
 
 
-def guilty(deployments: list[DeploymentEvent], service: str, found: Candidate) -> DeploymentEvent | None:
-    """Return the newest deployment of the service shortly before what a candidate saw, or None."""
-    earliest = found.minute - min(found.horizon_minutes, LONGEST_WINDOW_MINUTES) - LONGEST_LAG_MINUTES
-    near = [d for d in deployments if d.service == service and earliest <= minute_of(d.time) <= found.minute]
-    return max(near, key=lambda d: (d.time, d.id), default=None)
+def guilty(
+    deployments: list[DeploymentEvent], service: str, found: Candidate, *, by_traffic: bool = False
+) -> DeploymentEvent | None:
+    """Return the newest deployment of the service shortly before what a candidate saw, or None.
+
+    Parameters
+    ----------
+    deployments
+        Those known, of all services.
+    service, found
+        The service that the candidate speaks of, and the candidate.
+    by_traffic
+        Whether "shortly" may be told in minutes in which the service was active: what changed while nobody called shows
+        with the first call.
+    """
+    own = [d for d in deployments if d.service == service and minute_of(d.time) <= found.minute]
+    newest = max(own, key=lambda d: (d.time, d.id), default=None)
+    if newest is None:
+        return None
+    longest = min(found.horizon_minutes, LONGEST_WINDOW_MINUTES) + LONGEST_LAG_MINUTES
+    lag = found.minute - minute_of(newest.time)
+    quiet_since = by_traffic and lag <= MINUTES_PER_DAY and found.active_minutes_since_deployment <= longest
+    return newest if lag <= longest or quiet_since else None
 
 
 def evidence(deployment: DeploymentEvent | None, minute: int, known: int = 0) -> str:

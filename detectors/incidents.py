@@ -295,8 +295,12 @@ class Incidents:
 
     def _explain(self, state: IncidentsState, incident: Incident, found: Candidate) -> None:
         service = found.name.scope().get("service")
-        blames = self._budget.detector(found.detector).blames_deployments
-        incident.deployment = cause.guilty(state.deployments, service, found) if service and blames else None
+        detector = self._budget.detector(found.detector)
+        incident.deployment = None
+        if service and detector.blames_deployments:
+            incident.deployment = cause.guilty(
+                state.deployments, service, found, by_traffic=detector.follows_deployments
+            )
         incident.deployments_known = sum(d.service == service for d in state.deployments)
         if incident.severity == "page":
             incident.paged_minute = found.minute

@@ -62,6 +62,7 @@ class Candidate(msgspec.Struct, frozen=True):
     before: float
     after: float
     """The fired driver's level before and after, in its own unit; 0 where it has none."""
+    active_minutes_since_deployment: int
 
 
 class Judge:
@@ -147,6 +148,7 @@ def _candidate(
         leading_features(seen, row),
         old,
         new,
+        int(seen.active_minutes_since_deployment[row]),
     )
 
 

@@ -84,6 +84,13 @@ class SeriesTable:
         role = nothing.astype(np.int8)
         return SeriesState([], [], [], nothing.astype(np.uint32), role, nothing, of_key, nothing.astype(bool))
 
+    def place_of(self, state: SeriesState, name: SeriesName) -> int | None:
+        """Where a series stands, or None if it was never seen."""
+        if self._places_of is not state.names:
+            self._places = {name: place for place, name in enumerate(state.names)}
+            self._places_of = state.names
+        return self._places.get(name)
+
     def extend(self, state: SeriesState, keys: list[Key]) -> None:
         """Add the keys that are new at the end of a list that only grows."""
         if len(keys) == len(state.of_key):

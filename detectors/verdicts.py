@@ -55,6 +55,8 @@ class Seen(msgspec.Struct, frozen=True):
     role: NDArray[np.int8]
     """What each series is: see :data:`detectors.series.SERVICE`."""
     minutes_since_deployment: NDArray[np.int32]
+    active_minutes_since_deployment: NDArray[np.int32]
+    """Those of them in which the service was active: what a change does shows in its first hours of traffic."""
     unpriced_requests: NDArray[np.int64]
     excess_usd: Floats
     """Dollars above the usual by horizon and channel, (rows, h, channels); see :func:`excess_by_channel`."""
@@ -107,6 +109,8 @@ class Detector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Whether what it saw has one cause only, so that no other driver is looked for."""
     blames_deployments: ClassVar[bool] = True
     """Whether a deployment can cause what it sees."""
+    follows_deployments: ClassVar[bool] = False
+    """Whether it looks at what changed after one, so that time without traffic does not count."""
     name: str = ""
     threshold: Annotated[float, Meta(gt=0)] = 5.0
     natural_per_week: Annotated[float, Meta(gt=0)] = 1.0

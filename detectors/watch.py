@@ -88,6 +88,10 @@ class SeriesWatchState(msgspec.Struct):
     parts: PartsState
     deployed: dict[str, int]
     """Minute of the newest deployment of each service."""
+    active: NDArray[np.int32]
+    """In how many minutes each series was active."""
+    active_before: NDArray[np.int32]
+    """The same at the newest deployment of its service; of services' own series."""
     key_last: NDArray[np.int32]
     """The minute in which each key was last active."""
 
@@ -115,10 +119,9 @@ class SeriesWatch:
 
     def start(self) -> SeriesWatchState:
         """Nothing seen yet."""
-        nothing = np.zeros(0, np.int32)
-        return SeriesWatchState(
-            self.table.start(), self._baselines.start(), PartsState(nothing, nothing.copy()), {}, nothing.copy()
-        )
+        table, baselines = self.table.start(), self._baselines.start()
+        empty = [np.zeros(0, np.int32) for _ in range(5)]
+        return SeriesWatchState(table, baselines, PartsState(*empty[:2]), {}, *empty[2:])
 
     def step(
         self, state: SeriesWatchState, minutes: list[tuple[ClosedMinute, list[DeploymentEvent]]], keys: list[Key]
@@ -139,7 +142,7 @@ class SeriesWatch:
         self.table.extend(state.series, keys)
         active, unpriced, since, teams = [], [], [], []
         for closed, deployments in minutes:
-            _note(state.deployed, deployments)
+            self.note(state, deployments)
             self.table.count_teams(state.series, keys, closed.key)
             now, without_price = _active(state, closed, len(keys))
             active.append(now)
@@ -164,16 +167,33 @@ class SeriesWatch:
         sampled = ((luck >> np.uint32(16)) % SAMPLE_ONE_IN == 0) & (role == SERVICE)
         sampled &= residuals.active_minutes >= SETTLED_MINUTES
         excess, hourly = excess_by_channel(residuals)
-        return Seen(residuals, role, since, unpriced, excess, hourly, parts, sampled)
+        return Seen(residuals, role, since[:, 0], since[:, 1], unpriced, excess, hourly, parts, sampled)
 
     def _since(self, state: SeriesWatchState, now: ActiveMinute) -> NDArray[np.int32]:
-        """Minutes since the newest deployment of each row's service."""
-        since = np.full(len(now.series), NO_DEPLOYMENT, np.int32)
+        """Minutes since the newest deployment of each row's service, and those of them in which it was active."""
+        state.active[now.series] += 1
+        since = np.full((len(now.series), 2), NO_DEPLOYMENT, np.int32)
         for row, place in enumerate(now.series if state.deployed else ()):
             made = state.deployed.get(state.series.services[place])
             if made is not None:
-                since[row] = now.minute - made
+                whole = state.series.whole[place]
+                since[row] = now.minute - made, state.active[whole] - state.active_before[whole]
         return since
+
+    def note(self, state: SeriesWatchState, deployments: list[DeploymentEvent]) -> None:
+        """Keep the newest deployment of each service; one told late may be older than the last."""
+        more = len(state.series.names) - len(state.active)
+        if more > 0:
+            state.active = np.concatenate([state.active, np.zeros(more, np.int32)])
+            state.active_before = np.concatenate([state.active_before, np.zeros(more, np.int32)])
+        for made in deployments:
+            minute = minute_of(made.time)
+            if minute < state.deployed.get(made.service, NEVER):
+                continue
+            state.deployed[made.service] = minute
+            place = self.table.place_of(state.series, SeriesName(("service",), (made.service,)))
+            if place is not None:
+                state.active_before[place] = state.active[place]
 
     def _reports(
         self, state: SeriesWatchState, seen: Seen, teams: list[list[str | None]], offsets: NDArray[np.intp]
@@ -266,7 +286,7 @@ class Watch:
         through = state.ledger.closed
         if through > state.reported and (not reports or reports[-1].minute < through):
             made = due_deployments(state.ledger, through)
-            _note(state.series.deployed, made)
+            self._series.note(state.series, made)
             reports.append(MinuteReport(self._shard, through, through, None, None, made))
         state.reported = through
         return state, reports
@@ -279,12 +299,6 @@ class Watch:
         state.duplicates, state.late = state.ledger.duplicates, state.ledger.late
         spend = _spend(state.ledger.keys, closed)
         return MinuteReport(self._shard, closed.at, closed.at, report, spend, made, duplicates, late)
-
-
-def _note(deployed: dict[str, int], deployments: list[DeploymentEvent]) -> None:
-    """Keep the newest deployment of each service; one told late may be older than the last."""
-    for made in deployments:
-        deployed[made.service] = max(deployed.get(made.service, NEVER), minute_of(made.time))
 
 
 def take(columns: S, rows: NDArray[np.intp]) -> S:

@@ -25,16 +25,18 @@ class DriverStep(Detector, frozen=True, kw_only=True):
     """A driver's step over its usual spread, in units of what is equally rare for each driver."""
 
     kind: ClassVar[str] = "driver_step"
+    follows_deployments: ClassVar[bool] = True
     threshold: Annotated[float, Meta(gt=0)] = 1.0
     natural_per_week: Annotated[float, Meta(gt=0)] = 2.0
     tail: Annotated[float, Meta(gt=0)] = 0.3
     budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.3
-    within_minutes: Annotated[int, Meta(ge=1)] = 720
+    within_minutes: Annotated[int, Meta(ge=1)] = 1440
+    within_active_minutes: Annotated[int, Meta(ge=1)] = 300
     least_rise: Annotated[float, Meta(gt=0)] = 0.1
     least_excess_usd: Annotated[float, Meta(ge=0)] = 0.2
     least_usd_per_hour: Annotated[float, Meta(ge=0)] = 0.8
-    rare_input: Annotated[float, Meta(gt=0)] = 4.0
-    rare_output: Annotated[float, Meta(gt=0)] = 5.0
+    rare_input: Annotated[float, Meta(gt=0)] = 3.5
+    rare_output: Annotated[float, Meta(gt=0)] = 4.5
     rare_cache: Annotated[float, Meta(gt=0)] = 7.0
     rare_mix: Annotated[float, Meta(gt=0)] = 8.0
 
@@ -44,6 +46,7 @@ class DriverStep(Detector, frozen=True, kw_only=True):
         excess, hourly = seen.excess_usd[:, :, _DRIVERS], seen.excess_usd_per_hour[:, :, _DRIVERS]
         since = seen.minutes_since_deployment[:, None]
         after = (since >= 2) & (since <= self.within_minutes) & (np.array(HORIZONS_MINUTES) <= 2 * since + 2)
+        after &= (seen.active_minutes_since_deployment <= self.within_active_minutes)[:, None]
         gate = after[:, :, None] & (r.step[:, :, _DRIVERS] > self.least_rise)
         gate &= (r.above[:, :, _DRIVERS] > _LEAST_ABOVE_WEEK) & (excess > self.least_excess_usd)
         gate &= hourly > self.least_usd_per_hour
