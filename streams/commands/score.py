@@ -32,6 +32,8 @@ def score(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
 ) -> None:
     """Score one metric: each row in [0, 1] by the rows before it alone, and whether it would page."""
+    from threadpoolctl import threadpool_limits
+
     from streams.replay.score_series import lines_of_summary, score_series
     from streams.replay.series_file import SeriesError, open_series
 
@@ -40,7 +42,8 @@ def score(
     with one_line(OSError, SeriesError), open_series(series, time, value) as opened:
         if opened.columns.guessed and not quiet:
             typer.echo(_guess_in_words(opened.columns.names, opened.columns.time, opened.columns.value), err=True)
-        with _opened(out) as file:
+        # One thread: the matrices are small, and threads that wait for each other take ten times as long.
+        with _opened(out) as file, threadpool_limits(1):
             told = score_series(opened, file, pages, _PERIOD_SECONDS[per])
     if not quiet:
         for line in lines_of_summary(told, _PERIOD_SECONDS[per]):

@@ -1,3 +1,3 @@
-"""What pytest leaves alone here: burstbench is another project's code and needs packages of its own."""
+"""What pytest leaves alone here: code that runs in environments of its own, with packages of its own."""
 
-collect_ignore = ["incidents/burstbench"]
+collect_ignore = ["incidents/burstbench", "peers"]
