@@ -321,7 +321,8 @@ class Incidents:
             return "ticket", p_value, per_year
         if rare and dear and not self._is_quiet(state, place, family_of(found), found.minute):
             return "page", p_value, per_year
-        self._budget.observe(state.budget, found.minute, found.detector, place)
+        if dear:
+            self._budget.observe(state.budget, found.minute, found.detector, place)
         return ("ticket" if found.usd_per_hour >= ticket.usd_per_hour else "info"), p_value, per_year
 
     def _is_quiet(self, state: IncidentsState, place: str, family: str, minute: int) -> bool:

@@ -29,7 +29,7 @@ class DriverStep(Detector, frozen=True, kw_only=True):
     threshold: Annotated[float, Meta(gt=0)] = 1.0
     natural_per_week: Annotated[float, Meta(gt=0)] = 2.0
     tail: Annotated[float, Meta(gt=0)] = 0.3
-    budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.3
+    budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.22
     within_minutes: Annotated[int, Meta(ge=1)] = 1440
     within_active_minutes: Annotated[int, Meta(ge=1)] = 300
     least_rise: Annotated[float, Meta(gt=0)] = 0.1

@@ -34,10 +34,10 @@ class RetryStorm(Detector, frozen=True, kw_only=True):
     threshold: Annotated[float, Meta(gt=0)] = 2.0
     natural_per_week: Annotated[float, Meta(gt=0)] = 0.3
     tail: Annotated[float, Meta(gt=0)] = 1.6
-    budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.1
+    budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.08
     least_error_share: Annotated[float, Meta(gt=0, lt=1)] = 0.3
     least_requests: Annotated[int, Meta(ge=1)] = 10
-    most_others_failing: Annotated[int, Meta(ge=0)] = 1
+    most_others_failing: Annotated[int, Meta(ge=0)] = 0
     least_excess_usd: Annotated[float, Meta(ge=0)] = 0.2
 
     def step(self, state: None, seen: Seen) -> tuple[None, Verdicts]:

@@ -28,7 +28,7 @@ class ShareBurst(Detector, frozen=True, kw_only=True):
     threshold: Annotated[float, Meta(gt=0)] = 1.5
     natural_per_week: Annotated[float, Meta(gt=0)] = 0.6
     tail: Annotated[float, Meta(gt=0)] = 0.8
-    budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.12
+    budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.1
     least_spread: Annotated[float, Meta(gt=0)] = 0.3
     least_rise: Annotated[float, Meta(gt=0)] = 0.3
     least_excess_usd: Annotated[float, Meta(ge=0)] = 0.5
