@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from detectors import univariate
+from detectors.one_metric import univariate
 
 Floats = NDArray[np.float64]
 SERIES = ("seasonal", "walk", "counts", "still then steps", "heavy tails")
