@@ -12,8 +12,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import page_promise, univariate
-from detectors.page_promise import Promise
+from detectors.one_metric import page_promise, univariate
+from detectors.one_metric.page_promise import Promise
 from streams.replay.series_file import ADDED, SeriesFile, SeriesRow
 
 _ROWS_AT_ONCE = 1024

@@ -1,4 +1,4 @@
-"""A broker for the session, and a run for each test."""
+"""A run for each test."""
 
 from __future__ import annotations
 
@@ -7,19 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.broker.broker import Broker, brokers_named
 from tests.faults.run import Run, a_run
-
-
-@pytest.fixture(scope="session")
-def brokers() -> Iterator[str]:
-    """Addresses of the broker."""
-    named = brokers_named()
-    if named:
-        yield named
-        return
-    with Broker() as broker:
-        yield broker.address
 
 
 @pytest.fixture

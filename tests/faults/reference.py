@@ -102,7 +102,8 @@ def _named(report: SeriesReport | None) -> SeriesReport | None:
     """A report without the series' numbers, which follow the order of appearance; their names stay."""
     if report is None:
         return None
-    residuals = replace(report.seen.residuals, series=np.zeros_like(report.seen.residuals.series))
+    seen = report.seen.residuals
+    residuals = replace(seen, series=np.zeros_like(seen.series), whole=np.zeros_like(seen.whole))
     return replace(report, seen=replace(report.seen, residuals=residuals))
 
 

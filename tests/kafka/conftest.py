@@ -1,4 +1,4 @@
-"""Every test here talks to a real Apache Kafka: one broker for the session, topics of its own for each test."""
+"""Every test here talks to a real Apache Kafka, on topics of its own."""
 
 from __future__ import annotations
 
@@ -8,19 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from streams.kafka.settings import KafkaSettings
-from tests.broker.broker import Broker, brokers_named
 from tests.kafka.running import Sample, Worker
-
-
-@pytest.fixture(scope="session")
-def brokers() -> Iterator[str]:
-    """Addresses of the broker."""
-    named = brokers_named()
-    if named:
-        yield named
-        return
-    with Broker() as broker:
-        yield broker.address
 
 
 @pytest.fixture

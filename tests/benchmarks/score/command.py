@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
-from detectors import univariate
+from detectors.one_metric import univariate
 from tests.benchmarks.score.families import Floats, Labels, series
 from tests.benchmarks.score.peers import PEERS
 

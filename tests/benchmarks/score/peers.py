@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import IsolationForest
 
-from detectors.period import period_of
+from detectors.one_metric.period import period_of
 
 Floats = NDArray[np.float64]
 _WINDOW = 32

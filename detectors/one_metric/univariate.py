@@ -2,16 +2,16 @@
 
 Several views of the same past, each with its own idea of odd:
 
-- **point**: the value against what experts expect that did well lately (:mod:`detectors.expectation`);
+- **point**: the value against what experts expect that did well lately (:mod:`detectors.one_metric.expectation`);
 - **level**: the distance from the same phase of earlier cycles, averaged over a few, dozens and many rows;
 - **liveliness** and **roughness**: errors and steps that became larger, or smaller, than usual;
 - **place**: how far the nearest values of the past are, whenever they were;
-- **shape**: the last cycle as a whole against the usual shapes of cycles (:mod:`detectors.shapes`).
+- **shape**: the last cycle as a whole against the usual shapes of cycles (:mod:`detectors.one_metric.shapes`).
 
-Each view's number becomes a p-value by its own past (:mod:`detectors.tail`). Their logarithms add up, the point's
-twice, since it alone speaks of one value; the sum is the oddness, of which the score is a fixed function. The sum's own
-past says in turn how rare it is, and so what is worth a page. Nothing looks ahead, nothing has to be set, and nothing
-depends on the metric's unit or zero. State is bounded: some 400 kB a metric.
+Each view's number becomes a p-value by its own past (:mod:`detectors.one_metric.tail`). Their logarithms add up, the
+point's twice, since it alone speaks of one value; the sum is the oddness, of which the score is a fixed function. The
+sum's own past says in turn how rare it is, and so what is worth a page. Nothing looks ahead, nothing has to be set, and
+nothing depends on the metric's unit or zero. State is bounded: some 400 kB a metric.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import shapes as usual_shapes
-from detectors import tail as tails
-from detectors.expectation import Rule, Running, Seen, fit_rule, watch
-from detectors.period import period_of
-from detectors.shapes import Shapes
-from detectors.tail import Tail
+from detectors.one_metric import shapes as usual_shapes
+from detectors.one_metric import tail as tails
+from detectors.one_metric.expectation import Rule, Running, Seen, fit_rule, watch
+from detectors.one_metric.period import period_of
+from detectors.one_metric.shapes import Shapes
+from detectors.one_metric.tail import Tail
 
 Floats = NDArray[np.float64]
 

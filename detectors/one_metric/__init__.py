@@ -1,0 +1,1 @@
+"""Any one metric by itself: what is expected of it, how odd each value is, which values would page."""
