@@ -14,6 +14,9 @@ LONGEST_LAG_MINUTES = 48
 """A deployment whose effect shows later than this is not blamed."""
 LONGEST_WINDOW_MINUTES = 60
 """However long the horizon that fired: an onset is an estimate, and in a day there is always a deployment."""
+LONGEST_SILENCE_MINUTES = 240
+"""A deployment that nobody called after is blamed for the first calls so much later, and no more: by then other things
+have changed as well."""
 KEPT_MINUTES = 14 * MINUTES_PER_DAY
 
 
@@ -38,7 +41,7 @@ def guilty(
         return None
     longest = min(found.horizon_minutes, LONGEST_WINDOW_MINUTES) + LONGEST_LAG_MINUTES
     lag = found.minute - minute_of(newest.time)
-    quiet_since = by_traffic and lag <= MINUTES_PER_DAY and found.active_minutes_since_deployment <= longest
+    quiet_since = by_traffic and lag <= LONGEST_SILENCE_MINUTES and found.active_minutes_since_deployment <= longest
     return newest if lag <= longest or quiet_since else None
 
 
