@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from detectors.cause import evidence
 from detectors.clock import minute_of, moment_of
 from detectors.events import Alert, Cause, Driver, Initiative, State
 from detectors.forecast import DailySpend, forecast
+from detectors.incident import Incident
+from detectors.judge import Candidate
 from detectors.prices import NANO
-
-if TYPE_CHECKING:
-    from detectors.incidents import Incident
-    from detectors.judge import Candidate
 
 _WHAT = {
     "requests": "requests",

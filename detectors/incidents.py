@@ -21,6 +21,7 @@ from detectors.clock import MINUTES_PER_HOUR, minute_of
 from detectors.events import Alert, DeploymentEvent, Initiative, Intent, Severity
 from detectors.forecast import DailySpend
 from detectors.frame import COST, DIMENSIONS, Key
+from detectors.incident import Incident
 from detectors.judge import Candidate, Judge
 from detectors.ledger import ClosedMinute
 from detectors.places import family_of, onset_of, place_of, together
@@ -28,7 +29,6 @@ from detectors.prices import NANO
 from detectors.watch import MinuteReport, SeriesWatch, SeriesWatchState, Spend
 
 RANK: dict[Severity, int] = {"info": 0, "ticket": 1, "page": 2}
-
 
 _FAR_DEARER = 5.0
 """A second cause pages beside an open page if it burns so many times as much."""
@@ -54,30 +54,6 @@ class IncidentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     resolve_after_minutes: Annotated[int, Meta(ge=1)] = 180
     quiet_after_page_minutes: Annotated[int, Meta(ge=0)] = 720
     update_every_minutes: Annotated[int, Meta(ge=1)] = 60
-
-
-class Incident(msgspec.Struct):
-    """An open incident."""
-
-    alert_id: str
-    place: str
-    first: Candidate
-    onset: int
-    last_minute: int
-    severity: Severity
-    intent: Intent
-    deployment: DeploymentEvent | None
-    p_value: float
-    per_year: float
-    observed_nano: int
-    excess_usd: float
-    usd_per_hour: float
-    told_minute: int
-    told_excess_usd: float
-    families: list[str]
-    deployments_known: int = 0
-    paged_minute: int = NEVER
-    sequence: int = 0
 
 
 class IncidentsState(msgspec.Struct):
