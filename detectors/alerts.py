@@ -6,9 +6,9 @@ from typing import cast
 
 from detectors.cause import evidence
 from detectors.clock import minute_of, moment_of
-from detectors.events import Alert, Cause, Driver, Initiative, State
+from detectors.events import Alert, Cause, Driver, Feedback, Initiative, State
 from detectors.forecast import DailySpend, forecast
-from detectors.incident import Incident
+from detectors.incidents.incident import Incident
 from detectors.judge import Candidate
 from detectors.prices import NANO
 
@@ -33,8 +33,10 @@ _TODO = {
 }
 
 
-def alert_of(incident: Incident, minute: int, what: str, spend: DailySpend, initiative: Initiative | None) -> Alert:
-    """Return the alert that tells of an incident in a minute."""
+def alert_of(
+    incident: Incident, minute: int, what: str, spend: DailySpend, initiative: Initiative | None, because: str
+) -> Alert:
+    """Return the alert that tells of an incident in a minute; ``because`` says why it is over, if it is."""
     first = incident.first
     scope = {"team": first.team, "principal": first.principal, **first.name.scope()}
     if initiative is not None:
@@ -69,8 +71,20 @@ def alert_of(incident: Incident, minute: int, what: str, spend: DailySpend, init
         detector=first.detector,
         features=first.features,
         sequence=incident.sequence,
-        resolved_because="quiet again" if what == "resolved" else "",
+        resolved_because=over_because(incident, because) if what == "resolved" else "",
+        decision=incident.decision,
     )
+
+
+def over_because(incident: Incident, because: str) -> str:
+    """Why an incident is over: what somebody decided of it, else what was seen."""
+    return decision_in_words(incident.decision) if incident.decision else because
+
+
+def decision_in_words(said: Feedback) -> str:
+    """What somebody decided, for people."""
+    what = "a false alarm" if said.decision == "false" else said.decision
+    return f"{what}, as {said.by} said" + (f": {said.why}" if said.why else "")
 
 
 def place_in_words(incident: Incident) -> str:
@@ -83,8 +97,16 @@ def place_in_words(incident: Incident) -> str:
 
 
 def reason_of(incident: Incident) -> str:
-    """One sentence of plain words on why the incident was raised."""
+    """One sentence of plain words on why the incident was raised, and on what became of it since."""
+    before = f"came back after {incident.away_minutes} minutes: " if incident.away_minutes else ""
+    after = f"; {decision_in_words(incident.decision)}" if incident.decision else ""
+    return before + _why(incident) + after
+
+
+def _why(incident: Incident) -> str:
     first = incident.first
+    if first.reason:
+        return first.reason
     if first.detector == "unpriced_model":
         return f"{first.score:,.0f} requests in a minute on {place_in_words(incident)} have no known price"
     deployment = incident.deployment
@@ -119,7 +141,9 @@ def action_of(incident: Incident) -> str:
     """What to do now."""
     first = incident.first
     if incident.intent.verdict == "intentional":
-        return "nothing: this was declared"
+        return "nothing: this was declared" if incident.decision is None else "nothing: this was intended"
+    if first.action:
+        return first.action
     if first.detector == "unpriced_model":
         return "add the model to prices.yaml; until then its spend is unknown, not zero"
     deployment = incident.deployment

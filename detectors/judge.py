@@ -63,6 +63,14 @@ class Candidate(msgspec.Struct, frozen=True):
     after: float
     """The fired driver's level before and after, in its own unit; 0 where it has none."""
     active_minutes_since_deployment: int
+    reason: str = ""
+    """A rule's own sentence; empty for detectors, whose sentence is made of the numbers."""
+    action: str = ""
+
+    @property
+    def is_by_chance(self) -> bool:
+        """Whether the like of it comes by chance too, as with detectors; what a rule finds is a plain fact."""
+        return not self.reason
 
 
 class Judge:

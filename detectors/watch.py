@@ -17,9 +17,9 @@ from detectors import codec
 from detectors.admission import NEVER
 from detectors.baselines import TOTALS, ActiveMinute, Baselines, BaselineState, Late, Residuals, totals_of
 from detectors.clock import minute_of
-from detectors.events import DeploymentEvent
+from detectors.events import DeploymentEvent, Feedback
 from detectors.frame import LIST_INPUT, LIST_UNCACHED, UNPRICED, Frame, Key
-from detectors.ledger import ClosedMinute, Ledger, LedgerState, due_deployments, without_principal
+from detectors.ledger import ClosedMinute, Ledger, LedgerState, due_deployments, due_feedback, without_principal
 from detectors.parts import PartsState, culprits, parts_of
 from detectors.series import SERVICE, SeriesName, SeriesState, SeriesTable, View
 from detectors.verdicts import ANOMALOUS, NO_DEPLOYMENT, Detector, Parts, Seen, Verdicts, excess_by_channel
@@ -69,6 +69,7 @@ class MinuteReport(msgspec.Struct, frozen=True):
     deployments: list[DeploymentEvent]
     duplicates: int = 0
     late: int = 0
+    feedback: list[Feedback] = []
 
     def encode(self) -> bytes:
         """Bytes that :meth:`decode` reads."""
@@ -287,7 +288,8 @@ class Watch:
         if through > state.reported and (not reports or reports[-1].minute < through):
             made = due_deployments(state.ledger, through)
             self._series.note(state.series, made)
-            reports.append(MinuteReport(self._shard, through, through, None, None, made))
+            decided = due_feedback(state.ledger, through)
+            reports.append(MinuteReport(self._shard, through, through, None, None, made, feedback=decided))
         state.reported = through
         return state, reports
 
@@ -298,7 +300,8 @@ class Watch:
         late = state.ledger.late - state.late
         state.duplicates, state.late = state.ledger.duplicates, state.ledger.late
         spend = _spend(state.ledger.keys, closed)
-        return MinuteReport(self._shard, closed.at, closed.at, report, spend, made, duplicates, late)
+        decided = due_feedback(state.ledger, closed.at)
+        return MinuteReport(self._shard, closed.at, closed.at, report, spend, made, duplicates, late, decided)
 
 
 def take(columns: S, rows: NDArray[np.intp]) -> S:

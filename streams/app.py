@@ -9,7 +9,9 @@ import msgspec
 from detectors.admission import IntakeSettings
 from detectors.budget import Budget, PageBudget
 from detectors.events import Initiative
-from detectors.incidents import IncidentRules, Incidents, IncidentSettings, SeveritySettings
+from detectors.incidents.life import IncidentSettings, Life
+from detectors.incidents.severity import Scale, SeveritySettings
+from detectors.incidents.stage import Incidents
 from detectors.intake import Intake
 from detectors.judge import Judge
 from detectors.kinds import KINDS
@@ -89,10 +91,9 @@ def build_stages(plan: Plan, prices: PriceTable) -> Stages:
         )
         for shard in range(limits.shards)
     ]
-    rules = IncidentRules(plan.organisation, limits.shards, plan.initiatives, plan.severity, plan.incidents)
-    incidents = Incidents(
-        rules, SeriesWatch(wide, local, pooled), Judge(local, pooled), Budget(plan.page_budget, plan.detectors)
-    )
+    budget = Budget(plan.page_budget, plan.detectors)
+    life = Life(plan.organisation, plan.initiatives, plan.incidents, Scale(plan.severity, budget), budget)
+    incidents = Incidents(limits.shards, SeriesWatch(wide, local, pooled), Judge(local, pooled), life, budget)
     return Stages(Intake(limits, prices), watches, incidents)
 
 

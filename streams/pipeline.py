@@ -72,7 +72,7 @@ class Pipeline:
     @property
     def open_incidents(self) -> int:
         """How many incidents fire now."""
-        return len(self._incidents.open)
+        return self._incidents.open_incidents
 
     def feed(self, messages: Sequence[RawMessage]) -> Passed:
         """Take messages of one raw partition, in its order."""

@@ -11,7 +11,8 @@ from msgspec import Meta
 from detectors.admission import IntakeSettings
 from detectors.budget import PageBudget
 from detectors.events import Initiative
-from detectors.incidents import IncidentSettings, SeveritySettings
+from detectors.incidents.life import IncidentSettings
+from detectors.incidents.severity import SeveritySettings
 from detectors.kinds import KINDS
 from detectors.verdicts import Detector
 from streams.kafka.settings import KafkaSettings

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from detectors.admission import NEVER
 from detectors.events import Alert
 from detectors.frame import Frame
-from detectors.incidents import IncidentsState
+from detectors.incidents.stage import IncidentsState
 from detectors.intake import Intake, IntakeOutput
 from detectors.watch import MinuteReport, WatchState
 from streams.delivery.outbox import Outbox, Waiting
@@ -150,7 +150,7 @@ class KafkaWorker:
         for work in ready:
             if isinstance(work, IncidentsWork):
                 pages = work.pages_of_the_week
-                figures = replace(figures, open_incidents=len(work.state.open), pages_of_the_week=pages)
+                figures = replace(figures, open_incidents=work.state.open_incidents, pages_of_the_week=pages)
             elif isinstance(work, KafkaOutbox):
                 figures = replace(figures, waiting=work.waiting())
         return figures

@@ -16,7 +16,8 @@ from detectors.admission import IntakeSettings
 from detectors.budget import PageBudget
 from detectors.clock import moment_of, parse_minute
 from detectors.events import Alert
-from detectors.incidents import IncidentSettings, SeveritySettings
+from detectors.incidents.life import IncidentSettings
+from detectors.incidents.severity import SeveritySettings
 from detectors.intake import IntakeOutput, RawMessage, Reject
 from detectors.kinds.driver_step import DriverStep
 from detectors.kinds.idle_gpu import IdleGpu

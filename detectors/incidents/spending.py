@@ -1,0 +1,86 @@
+"""What the organisation spent, as the incidents stage counts it: by day, in the last hour, and under which labels."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+
+from detectors.clock import MINUTES_PER_HOUR
+from detectors.forecast import DailySpend
+from detectors.frame import COST, DIMENSIONS, Key
+from detectors.ledger import ClosedMinute
+from detectors.prices import NANO
+from detectors.watch import Spend
+
+_SERVICE = DIMENSIONS.index("service")
+
+SpendRows = dict[tuple[Key, int], list[int]]
+"""Measures by (key, event minute)."""
+
+
+class Spending(msgspec.Struct):
+    """Nano-dollars by service; the empty service is the whole organisation."""
+
+    daily: dict[str, DailySpend] = msgspec.field(default_factory=dict)
+    last_hour: dict[str, dict[int, int]] = msgspec.field(default_factory=dict)
+    labels: dict[str, Key] = msgspec.field(default_factory=dict)
+    """The newest key of each service."""
+
+    def count(self, rows: SpendRows) -> None:
+        """Add what became known in a minute."""
+        for (key, at), values in sorted(rows.items()):
+            service, nano = key[_SERVICE], values[COST]
+            self.labels[service] = key
+            for place in (service, ""):
+                self.daily.setdefault(place, DailySpend()).add(at, nano)
+            hour = self.last_hour.setdefault(service, {})
+            hour[at] = hour.get(at, 0) + nano
+
+    def forget(self, minute: int) -> None:
+        """Drop what is over an hour old."""
+        kept = {
+            service: {at: nano for at, nano in hour.items() if at > minute - MINUTES_PER_HOUR}
+            for service, hour in self.last_hour.items()
+        }
+        self.last_hour = {service: hour for service, hour in kept.items() if hour}
+
+    def nano_of(self, service: str, minute: int) -> int:
+        """What a service spent in a minute of the last hour."""
+        return self.last_hour.get(service, {}).get(minute, 0)
+
+    def usd_last_hour(self, service: str, minute: int) -> float:
+        """What a service spent in the hour up to a minute."""
+        hour = self.last_hour.get(service, {})
+        return sum(nano for at, nano in hour.items() if at > minute - MINUTES_PER_HOUR) / NANO
+
+    def labels_of(self, scope: dict[str, str]) -> dict[str, str]:
+        """All that is known of a scope: the labels of its service, and its own."""
+        key = self.labels.get(scope.get("service", ""))
+        known = dict(zip(DIMENSIONS, key, strict=True)) if key else {}
+        return {**known, **scope}
+
+    def days_of(self, scope: dict[str, str]) -> DailySpend:
+        """What the service of a scope spent by day; of the whole organisation where it names none."""
+        return self.daily.get(scope.get("service", ""), DailySpend())
+
+
+def rows_of(spends: list[Spend]) -> SpendRows:
+    """All shards' sums of a minute together."""
+    return {
+        (spend.keys[spend.key[row]], int(spend.minute[row])): values
+        for spend in spends
+        for row, values in enumerate(spend.values.T.tolist())
+    }
+
+
+def closed_minute(keys: list[Key], minute: int, rows: SpendRows) -> ClosedMinute:
+    """Rows as one closed minute for the views that cross shards; new keys join the list."""
+    ordered = sorted(rows)
+    places = {key: place for place, key in enumerate(keys)}
+    for key, _ in ordered:
+        if key not in places:
+            places[key] = len(keys)
+            keys.append(key)
+    which = np.array([places[key] for key, _ in ordered], np.int32)
+    values = np.array([rows[row] for row in ordered], np.int64)
+    return ClosedMinute(minute, which, np.array([at for _, at in ordered], np.int32), values.T)
