@@ -73,6 +73,7 @@ def alert_of(
         sequence=incident.sequence,
         resolved_because=over_because(incident, because) if what == "resolved" else "",
         decision=incident.decision,
+        numbers=first.numbers,
     )
 
 
@@ -140,10 +141,10 @@ def _chance(per_year: float) -> str:
 def action_of(incident: Incident) -> str:
     """What to do now."""
     first = incident.first
-    if incident.intent.verdict == "intentional":
-        return "nothing: this was declared" if incident.decision is None else "nothing: this was intended"
     if first.action:
         return first.action
+    if incident.intent.verdict == "intentional":
+        return "nothing: this was declared" if incident.decision is None else "nothing: this was intended"
     if first.detector == "unpriced_model":
         return "add the model to prices.yaml; until then its spend is unknown, not zero"
     deployment = incident.deployment

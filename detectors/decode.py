@@ -165,7 +165,9 @@ def _mistake(index: int, error: Exception, item: bytes | None = None) -> Mistake
     if "datetime" in detail:
         return Mistake(index, "bad_time", f"{detail}: write it like 2026-10-01T00:00:00Z", item)
     if "matching regex" in detail and "alert_id" in detail:
-        return Mistake(index, "unknown_alert", f"{detail}: take the id as the alert says it, such as bw-0123456789abcdef")
+        return Mistake(
+            index, "unknown_alert", f"{detail}: take the id as the alert says it, such as bw-0123456789abcdef"
+        )
     if "missing required field" in detail:
         return Mistake(index, "missing_field", detail, item)
     if ">=" in detail or "<=" in detail or "of length" in detail or "out of range" in detail:

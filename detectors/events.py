@@ -176,8 +176,8 @@ class Alert(msgspec.Struct, frozen=True):
     """One state of one incident, as it is written to the outbox and sent to people.
 
     ``time`` is the start of the minute whose closing raised it, ``onset`` the start of the first minute of
-    the incident. ``detector`` names the kind that fired, ``features`` the numbers behind the sentence in
-    ``reason``, ``decision`` is what somebody decided of it.
+    the incident. ``detector`` names the kind that fired, ``numbers`` those behind the sentence in
+    ``reason``, ``features`` the most unusual features of the isolation forest, ``decision`` is what somebody decided of it.
     """
 
     alert_id: str
@@ -203,3 +203,4 @@ class Alert(msgspec.Struct, frozen=True):
     sequence: int = 0
     resolved_because: str = ""
     decision: Feedback | None = None
+    numbers: dict[str, float] = {}

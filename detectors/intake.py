@@ -22,7 +22,6 @@ from detectors.events import DeploymentEvent, Feedback, UsageEvent
 from detectors.frame import Frame
 from detectors.prices import PriceTable
 
-
 E = TypeVar("E", DeploymentEvent, Feedback)
 
 

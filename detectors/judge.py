@@ -63,6 +63,8 @@ class Candidate(msgspec.Struct, frozen=True):
     after: float
     """The fired driver's level before and after, in its own unit; 0 where it has none."""
     active_minutes_since_deployment: int
+    numbers: dict[str, float] = {}
+    """The numbers behind the sentence, by the names that docs/formats.md lists."""
     reason: str = ""
     """A rule's own sentence; empty for detectors, whose sentence is made of the numbers."""
     action: str = ""

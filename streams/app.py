@@ -17,6 +17,8 @@ from detectors.judge import Judge
 from detectors.kinds import KINDS
 from detectors.ledger import Ledger
 from detectors.prices import PriceTable
+from detectors.rules.rule import Rule
+from detectors.rules.rulebook import Rulebook
 from detectors.series import View
 from detectors.verdicts import Detector
 from detectors.watch import SeriesWatch, Watch
@@ -30,6 +32,7 @@ class Plan(msgspec.Struct, frozen=True):
     intake: IntakeSettings
     views: tuple[View, ...]
     detectors: tuple[Detector, ...]
+    rules: tuple[Rule, ...]
     page_budget: PageBudget
     severity: SeveritySettings
     incidents: IncidentSettings
@@ -67,7 +70,8 @@ def plan_of(settings: Settings, *, shards: int | None = None, raw_partitions: in
         settings.organisation,
         intake,
         settings.views,
-        settings.detectors,
+        tuple(kind for kind in settings.detectors if isinstance(kind, Detector)),
+        tuple(kind for kind in settings.detectors if isinstance(kind, Rule)),
         settings.page_budget,
         settings.severity,
         settings.incidents,
@@ -93,7 +97,8 @@ def build_stages(plan: Plan, prices: PriceTable) -> Stages:
     ]
     budget = Budget(plan.page_budget, plan.detectors)
     life = Life(plan.organisation, plan.initiatives, plan.incidents, Scale(plan.severity, budget), budget)
-    incidents = Incidents(limits.shards, SeriesWatch(wide, local, pooled), Judge(local, pooled), life, budget)
+    rulebook = Rulebook(plan.rules, plan.initiatives)
+    incidents = Incidents(limits.shards, SeriesWatch(wide, local, pooled), Judge(local, pooled), rulebook, life, budget)
     return Stages(Intake(limits, prices), watches, incidents)
 
 

@@ -56,6 +56,11 @@ class Incident(msgspec.Struct):
         if family not in self.families:
             self.families.append(family)
 
+    def follow(self, found: Candidate) -> None:
+        """Take a rule's finding: it says itself what it has come to."""
+        self.first, self.last_minute = found, found.minute
+        self.excess_usd, self.usd_per_hour = max(self.excess_usd, found.excess_usd), found.usd_per_hour
+
 
 def alert_id_of(organisation: str, place: str, minute: int) -> str:
     """Return the id of the incident that opens at a place in a minute: the same wherever it is computed."""

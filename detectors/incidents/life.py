@@ -103,7 +103,7 @@ class Life:
         key = _apart(place_of(found), found.detector)
         incident = state.open.get(key)
         if incident is not None:
-            incident.grow(found, found.detector)
+            incident.follow(found)
             return self._tell_if_grown(state, incident, found)
         rests = self._rests(state, found)
         weighed = Weighed("ticket" if rests else severity, 0.0, 0.0, is_rare_and_dear=severity == "page")
@@ -136,7 +136,7 @@ class Life:
         """End what has been quiet for long enough by a minute."""
         quiet = self._settings.resolve_after_minutes
         over = sorted((i.last_minute, key) for key, i in state.open.items() if i.last_minute + quiet <= through)
-        return [self._end(state, key, last + quiet) for last, key in over]
+        return [self._end(state, key, last + quiet, _over(state.open[key])) for last, key in over]
 
     def follow(self, state: Lives, minute: int) -> None:
         """Count what open incidents' services spend."""
@@ -153,7 +153,7 @@ class Life:
         if incident.severity != "page":
             weighed = self._weigh(state, found, incident.intent)
             if (former := self._former(state, found, weighed)) is not None:
-                ended = self._end(state, key, found.minute, because=f"goes on as {former.alert_id}")
+                ended = self._end(state, key, found.minute, f"goes on as {former.alert_id}")
                 return [ended, self._reopen(state, key, former, found)]
             if RANK[weighed.severity] > RANK[incident.severity]:
                 return [self._raise(state, incident, found, weighed)]
@@ -209,7 +209,7 @@ class Life:
         state.open[key] = incident
         return self._alert(state, incident, found.minute, "updated")
 
-    def _end(self, state: Lives, key: str, minute: int, because: str = "quiet again") -> Alert:
+    def _end(self, state: Lives, key: str, minute: int, because: str) -> Alert:
         incident = state.open.pop(key)
         if incident.severity == "page":
             self._rest(state, incident, minute)
@@ -254,7 +254,9 @@ class Life:
         return intent.judge_intent(self._initiative(state, found), found.minute, spent)
 
     def _initiative(self, state: Lives, found: Candidate) -> Initiative | None:
-        return intent.initiative_of(self._initiatives, state.spending.labels_of(found.name.scope()))
+        scope = found.name.scope()
+        named = next((i for i in self._initiatives if i.id == scope.get("initiative")), None)
+        return named or intent.initiative_of(self._initiatives, state.spending.labels_of(scope))
 
     def _explain(self, state: Lives, incident: Incident, found: Candidate) -> None:
         service = found.name.scope().get("service")
@@ -279,6 +281,11 @@ def note_deployments(state: Lives, new: list[DeploymentEvent], minute: int) -> N
     """Add deployments to those of the last two weeks."""
     if new:
         state.deployments = [d for d in state.deployments if minute_of(d.time) > minute - cause.KEPT_MINUTES] + new
+
+
+def _over(incident: Incident) -> str:
+    """Why an incident is over that nothing was heard of for a while."""
+    return "quiet again" if incident.first.is_by_chance else "it is no longer so"
 
 
 def _apart(place: str, family: str) -> str:

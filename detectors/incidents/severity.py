@@ -80,7 +80,7 @@ class Scale:
         """
         detector = self._budget.detector(found.detector)
         a_week = self._budget.expected_per_week(state, found.minute, detector, found.score)
-        per_year, p_value = a_week * WEEKS_A_YEAR, 1 - math.exp(-a_week)
+        per_year, p_value = a_week * WEEKS_A_YEAR, -math.expm1(-a_week)
         if meant.verdict == "intentional":
             return Weighed("info", p_value, per_year, is_rare_and_dear=False)
         if detector.kind == "unpriced_model":

@@ -18,8 +18,9 @@ from detectors.events import Alert, Feedback
 from detectors.frame import Key
 from detectors.incidents.life import Life, Lives, note_deployments
 from detectors.incidents.places import together
-from detectors.incidents.spending import closed_minute, rows_of
+from detectors.incidents.spending import SpendRows, closed_minute, rows_of
 from detectors.judge import Candidate, Judge
+from detectors.rules.rulebook import Rulebook
 from detectors.watch import MinuteReport, SeriesReport, SeriesWatch, SeriesWatchState
 
 
@@ -34,10 +35,14 @@ class IncidentsState(msgspec.Struct):
     decisions: dict[int, list[Feedback]] = {}
     """What people decided, by the minute in which it takes effect."""
     done: int = NEVER
+    spent: int = NEVER
+    """The last minute in which anybody spent."""
     refused: list[Feedback] = []
     """Decisions of the last step on alerts that nobody knows."""
     pooled: list[Any] = []
     """What each pooled detector remembers; encoded by its kind."""
+    rules: dict[str, Any] = {}
+    """What each rule remembers; encoded by its kind."""
 
     @property
     def open_incidents(self) -> int:
@@ -53,6 +58,7 @@ class IncidentsState(msgspec.Struct):
 class _Encoded(msgspec.Struct, frozen=True):
     state: bytes
     pooled: list[bytes]
+    rules: dict[str, bytes]
 
 
 class Incidents:
@@ -66,33 +72,41 @@ class Incidents:
         Watches the views that cross shards.
     judge
         Merges reports and runs the pooled detectors.
+    rulebook
+        Runs the rules.
     life
         Makes incidents of candidates.
     budget
         Keeps the page budget.
     """
 
-    def __init__(self, shards: int, wide: SeriesWatch, judge: Judge, life: Life, budget: Budget) -> None:
+    def __init__(
+        self, shards: int, wide: SeriesWatch, judge: Judge, rulebook: Rulebook, life: Life, budget: Budget
+    ) -> None:
         self._shards = shards
         self._wide = wide
         self._judge = judge
+        self._rulebook = rulebook
         self._life = life
         self._budget = budget
 
     def start(self) -> IncidentsState:
         """Nothing seen yet."""
-        return IncidentsState({}, {}, [], self._wide.start(), Lives(), pooled=self._judge.start())
+        return IncidentsState(
+            {}, {}, [], self._wide.start(), Lives(), pooled=self._judge.start(), rules=self._rulebook.start()
+        )
 
     def encode(self, state: IncidentsState) -> bytes:
         """Bytes that :meth:`decode` reads."""
-        bare = msgspec.structs.replace(state, pooled=[])
-        return codec.encode(_Encoded(codec.encode(bare), self._judge.encode(state.pooled)))
+        bare = msgspec.structs.replace(state, pooled=[], rules={})
+        pooled, rules = self._judge.encode(state.pooled), self._rulebook.encode(state.rules)
+        return codec.encode(_Encoded(codec.encode(bare), pooled, rules))
 
     def decode(self, data: bytes) -> IncidentsState:
         """Return the state that :meth:`encode` wrote."""
-        both = codec.decode(data, _Encoded)
-        state = codec.decode(both.state, IncidentsState)
-        state.pooled = self._judge.decode(both.pooled)
+        parts = codec.decode(data, _Encoded)
+        state = codec.decode(parts.state, IncidentsState)
+        state.pooled, state.rules = self._judge.decode(parts.pooled), self._rulebook.decode(parts.rules)
         return state
 
     def rates(self, state: IncidentsState) -> PageRates:
@@ -125,8 +139,18 @@ class Incidents:
     def _judge_minute(self, state: IncidentsState, minute: int, reports: list[MinuteReport]) -> list[Alert]:
         deployments = sorted((d for r in reports for d in r.deployments), key=lambda d: (d.time, d.service, d.id))
         note_deployments(state.lives, deployments, minute)
-        found = self._by_place(self._candidates(state, minute, reports))
-        return [alert for candidate in found for alert in self._life.take(state.lives, candidate)]
+        rows = rows_of([r.spend for r in reports if r.spend is not None])
+        if not rows:
+            return []
+        state.lives.spending.count(rows)
+        self._budget.begin(state.lives.budget, minute)
+        before, state.spent = state.spent, minute
+        found = self._by_place(self._candidates(state, minute, rows, reports))
+        alerts = [alert for candidate in found for alert in self._life.take(state.lives, candidate)]
+        sources = [pair for r in reports for pair in r.sources]
+        for finding, severity in self._rulebook.step(state.rules, minute, before, rows, sorted(sources)):
+            alerts += self._life.take_finding(state.lives, finding, severity)
+        return alerts
 
     def _decide(self, state: IncidentsState, minute: int, feedback: list[Feedback]) -> list[Alert]:
         """Take what people decided; keep apart what is of no known alert."""
@@ -138,16 +162,12 @@ class Incidents:
             alerts += told or []
         return alerts
 
-    def _candidates(self, state: IncidentsState, minute: int, reports: list[MinuteReport]) -> list[Candidate]:
-        """Count what the minute cost; return what detectors say of it."""
-        spends = [r.spend for r in reports if r.spend is not None]
-        if not spends:
-            return []
-        lives, rows = state.lives, rows_of(spends)
-        self._budget.begin(lives.budget, minute)
-        lives.spending.count(rows)
-        closed = closed_minute(state.keys, minute, rows)
+    def _candidates(
+        self, state: IncidentsState, minute: int, rows: SpendRows, reports: list[MinuteReport]
+    ) -> list[Candidate]:
+        """Return what detectors say of a minute."""
         parts: list[SeriesReport] = [r.report for r in reports if r.report is not None]
+        closed = closed_minute(state.keys, minute, rows)
         if self._wide.table.views:
             state.wide, wide_reports = self._wide.step(state.wide, [(closed, [])], state.keys)
             parts += [report for report in wide_reports if report is not None]
@@ -155,8 +175,8 @@ class Incidents:
         if parts:
             state.pooled, candidates = self._judge.step(state.pooled, parts)
         if minute // MINUTES_PER_HOUR > state.done // MINUTES_PER_HOUR:
-            lives.spending.forget(minute)
-        self._life.follow(lives, minute)
+            state.lives.spending.forget(minute)
+        self._life.follow(state.lives, minute)
         return candidates
 
     def _by_place(self, candidates: list[Candidate]) -> list[Candidate]:

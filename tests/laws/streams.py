@@ -13,9 +13,9 @@ import msgspec
 
 from detectors import codec
 from detectors.admission import IntakeSettings
-from detectors.budget import PageBudget
+from detectors.budget import PageBudget, PageRates
 from detectors.clock import moment_of, parse_minute
-from detectors.events import Alert
+from detectors.events import Alert, Feedback, Initiative
 from detectors.incidents.life import IncidentSettings
 from detectors.incidents.severity import SeveritySettings
 from detectors.intake import IntakeOutput, RawMessage, Reject
@@ -31,6 +31,7 @@ from detectors.kinds.unit_price import UnitPrice
 from detectors.kinds.unpriced_model import UnpricedModel
 from detectors.kinds.volume_burst import VolumeBurst
 from detectors.prices import Lookup, PriceTable, Rates
+from detectors.rules.rule import Rule
 from detectors.verdicts import Detector
 from detectors.watch import MinuteReport
 from streams.app import Plan, build_stages
@@ -142,12 +143,15 @@ def _deployment(service: Service, minute: int) -> Event:
     }  # fmt: skip
 
 
-def plan(
+def plan(  # noqa: PLR0917 — tests name what they set
     shards: int = 3,
     partitions: int = 1,
     detectors: tuple[Detector, ...] = DETECTORS,
     lateness: int = 0,
     severity: SeveritySettings | None = None,
+    rules: tuple[Rule, ...] = (),
+    initiatives: tuple[Initiative, ...] = (),
+    page_budget: PageBudget | None = None,
 ) -> Plan:
     """The plan of a test: incidents end early, so that a short stream shows their whole life."""
     return Plan(
@@ -155,10 +159,11 @@ def plan(
         intake=IntakeSettings(shards=shards, allowed_lateness_minutes=lateness),
         views=VIEWS,
         detectors=detectors,
-        page_budget=PageBudget(pages=7),
+        rules=rules,
+        page_budget=page_budget or PageBudget(pages=7),
         severity=severity or SeveritySettings(),
         incidents=IncidentSettings(resolve_after_minutes=60, quiet_after_page_minutes=60, update_every_minutes=20),
-        initiatives=(),
+        initiatives=initiatives,
         raw_partitions=partitions,
     )
 
@@ -212,6 +217,21 @@ class Run:
         intake, watches, _ = self.save()
         bare = codec.encode(msgspec.structs.replace(self._incidents, pooled=[]))
         return len(intake) + sum(map(len, watches)) + len(bare)
+
+    @property
+    def rates(self) -> PageRates:
+        """Promised, natural and realised rates of pages."""
+        return self._stages.incidents.rates(self._incidents)
+
+    @property
+    def refused_feedback(self) -> list[Feedback]:
+        """Decisions of the last step that were of no known alert."""
+        return self._incidents.refused
+
+    @property
+    def rule_bytes(self) -> int:
+        """How large what rules remember is when written."""
+        return len(codec.encode(self._incidents.rules))
 
     def restart(self) -> None:
         """Write every state, forget everything, and read the states again, as after a crash."""
