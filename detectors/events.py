@@ -177,7 +177,8 @@ class Alert(msgspec.Struct, frozen=True):
 
     ``time`` is the start of the minute whose closing raised it, ``onset`` the start of the first minute of
     the incident. ``detector`` names the kind that fired, ``numbers`` those behind the sentence in
-    ``reason``, ``features`` the most unusual features of the isolation forest, ``decision`` is what somebody decided of it.
+    ``reason``, ``features`` the most unusual features of the isolation forest; ``decision`` is what somebody
+    decided of it.
     """
 
     alert_id: str

@@ -31,7 +31,7 @@ class ExperimentOverCeiling(Rule, frozen=True, kw_only=True):
     """What an experiment's month will come to, over its monthly budget."""
 
     kind: ClassVar[str] = "experiment_over_ceiling"
-    least_ratio: Annotated[float, Meta(ge=1)] = 1.2
+    least_ratio: Annotated[float, Meta(ge=1)] = 1.5
     """How far above the budget the month must be heading."""
     least_share: Annotated[float, Meta(ge=0, le=1)] = 0.25
     """A pace says nothing before this share of the budget is spent."""

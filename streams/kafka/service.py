@@ -10,6 +10,7 @@ from pathlib import Path
 
 import structlog
 
+from detectors.events import Feedback
 from streams.app import build_stages, installed_version, plan_of
 from streams.configuration.catalogue import build_prices
 from streams.configuration.settings import ConfigError, Settings, load
@@ -18,6 +19,7 @@ from streams.kafka.lease import Passing, no_passing
 from streams.kafka.worker import KafkaWorker, TopicsError, WorkerParts
 from streams.metrics import Metrics
 from streams.notifiers.notifier import ReceiverError
+from streams.pipeline import unknown_alert
 from streams.tally import Tally
 from streams.web import Readiness, WebServer
 
@@ -64,7 +66,6 @@ class WorkerService:
         stages = build_stages(plan, build_prices(settings.prices))
         self._settings = settings
         self._port = settings.http.port if port is None else port
-        self._pages_per_week = plan.page_budget.pages_per_week
         self._detectors = tuple(detector.title for detector in plan.detectors if not detector.pooled)
         self._metrics = Metrics(installed_version(), "worker", settings.metrics.top_services)
         self._mailroom = Mailroom(settings.routes, environ, self._metrics.delivery)
@@ -80,6 +81,7 @@ class WorkerService:
             observe_report=lambda report: self._tally.add_report(report, self._detectors),
             observe_alert=self._tally.add_alert,
             observe_checkpoint=self._metrics.checkpoint,
+            observe_refused=self._refuse,
         )
         self._worker = KafkaWorker(settings.kafka, parts, name, passing=passing)
         self._readiness = Readiness("kafka")
@@ -109,6 +111,11 @@ class WorkerService:
             telling.cancel()
             await self._web.stop()
         _log.info("stopped")
+
+    def _refuse(self, said: Feedback) -> None:
+        reject = unknown_alert(said)
+        self._tally.rejects.append(reject)
+        _log.warning("feedback_refused", reason=reject.reason, detail=reject.detail, by=said.by)
 
     def _stop(self) -> None:
         _log.info("stopping")
@@ -150,7 +157,8 @@ class WorkerService:
         if figures.event_minute is not None:
             metrics.watermark_lag(time.time() - figures.event_minute * 60)
         metrics.open_incidents(figures.open_incidents)
-        metrics.page_rate(self._pages_per_week, figures.pages_of_the_week)
+        if figures.page_rates is not None:
+            metrics.page_rates(figures.page_rates)
         metrics.outbox(figures.waiting.count, figures.waiting.oldest_age_seconds)
         if self._worker.is_ready:
             self._readiness.mend("kafka")

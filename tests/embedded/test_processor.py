@@ -49,7 +49,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def processor_of(store: Store) -> Processor:
     detectors = tuple(detector.title for detector in plan_of(load(find_folder(None))).detectors if not detector.pooled)
-    configuration = Configuration(fragile_stages, detectors, 3.0, 1440, Routes(receivers={}, default=()))
+    configuration = Configuration(fragile_stages, detectors, 1440, Routes(receivers={}, default=()))
     return Processor(store, configuration, Metrics("1", "embedded"), checkpoint_seconds=1.0, idle_seconds=60.0)
 
 

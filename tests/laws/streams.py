@@ -180,6 +180,7 @@ class Run:
         self.alerts: list[Alert] = []
         self.reports: list[MinuteReport] = []
         self.rejects: list[Reject] = []
+        self.refused: list[Feedback] = []
 
     def feed(self, messages: Sequence[RawMessage]) -> None:
         """Give messages of one raw partition to the stages."""
@@ -197,6 +198,7 @@ class Run:
         for report in made:
             self._incidents, raised = self._stages.incidents.step(self._incidents, report)
             self.alerts += raised
+            self.refused += self._incidents.refused
 
     def heartbeat(self, partition: int, minute: int) -> None:
         """Say that a raw partition has shown all up to a minute."""
@@ -222,11 +224,6 @@ class Run:
     def rates(self) -> PageRates:
         """Promised, natural and realised rates of pages."""
         return self._stages.incidents.rates(self._incidents)
-
-    @property
-    def refused_feedback(self) -> list[Feedback]:
-        """Decisions of the last step that were of no known alert."""
-        return self._incidents.refused
 
     @property
     def rule_bytes(self) -> int:
