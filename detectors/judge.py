@@ -31,6 +31,7 @@ from detectors.baselines import (
 from detectors.drivers import contributions
 from detectors.events import DRIVERS
 from detectors.features import FEATURES, features_of
+from detectors.numbers import numbers_of
 from detectors.prices import NANO
 from detectors.series import SeriesName
 from detectors.verdicts import ANOMALOUS, DRIVER_OF_CHANNEL, Detector, Seen, Verdicts
@@ -63,6 +64,7 @@ class Candidate(msgspec.Struct, frozen=True):
     after: float
     """The fired driver's level before and after, in its own unit; 0 where it has none."""
     active_minutes_since_deployment: int
+    kind: str = ""
     numbers: dict[str, float] = {}
     """The numbers behind the sentence, by the names that docs/formats.md lists."""
     reason: str = ""
@@ -159,6 +161,8 @@ def _candidate(
         old,
         new,
         int(seen.active_minutes_since_deployment[row]),
+        kind=detector.kind,
+        numbers=numbers_of(seen, row, horizon),
     )
 
 

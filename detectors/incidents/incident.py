@@ -37,6 +37,8 @@ class Incident(msgspec.Struct):
     """When it was over, or None while it is open."""
     away_minutes: int = 0
     """For how long it was over before it came back, the last time; 0 where it never did."""
+    newest_model: str = ""
+    """The model that its service had used for the shortest time when it was seen."""
     decision: Feedback | None = None
     """What somebody decided of it, the newest."""
 

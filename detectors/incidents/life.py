@@ -264,6 +264,7 @@ class Life:
         if service and found.is_by_chance and self._budget.detector(found.detector).blames_deployments:
             by_traffic = self._budget.detector(found.detector).follows_deployments
             incident.deployment = cause.guilty(state.deployments, service, found, by_traffic=by_traffic)
+        incident.newest_model = state.spending.newest_model(service or "")
         incident.deployments_known = sum(d.service == service for d in state.deployments)
         if incident.severity == "page":
             incident.paged_minute = found.minute

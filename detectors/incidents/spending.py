@@ -12,7 +12,7 @@ from detectors.ledger import ClosedMinute
 from detectors.prices import NANO
 from detectors.watch import Spend
 
-_SERVICE = DIMENSIONS.index("service")
+_SERVICE, _MODEL = DIMENSIONS.index("service"), DIMENSIONS.index("model")
 
 SpendRows = dict[tuple[Key, int], list[int]]
 """Measures by (key, event minute)."""
@@ -25,12 +25,15 @@ class Spending(msgspec.Struct):
     last_hour: dict[str, dict[int, int]] = msgspec.field(default_factory=dict)
     labels: dict[str, Key] = msgspec.field(default_factory=dict)
     """The newest key of each service."""
+    models: dict[str, dict[str, int]] = msgspec.field(default_factory=dict)
+    """When each service was first seen to use each of its models."""
 
     def count(self, rows: SpendRows) -> None:
         """Add what became known in a minute."""
         for (key, at), values in sorted(rows.items()):
             service, nano = key[_SERVICE], values[COST]
             self.labels[service] = key
+            self.models.setdefault(service, {}).setdefault(key[_MODEL], at)
             for place in (service, ""):
                 self.daily.setdefault(place, DailySpend()).add(at, nano)
             hour = self.last_hour.setdefault(service, {})
@@ -52,6 +55,11 @@ class Spending(msgspec.Struct):
         """What a service spent in the hour up to a minute."""
         hour = self.last_hour.get(service, {})
         return sum(nano for at, nano in hour.items() if at > minute - MINUTES_PER_HOUR) / NANO
+
+    def newest_model(self, service: str) -> str:
+        """Return the model that a service has used for the shortest time; empty while it has used but one."""
+        models = self.models.get(service, {})
+        return max(models, key=lambda model: (models[model], model)) if len(models) > 1 else ""
 
     def labels_of(self, scope: dict[str, str]) -> dict[str, str]:
         """All that is known of a scope: the labels of its service, and its own."""

@@ -174,15 +174,15 @@ def test_a_slow_burn_pages_for_what_it_comes_to_by_the_month_end() -> None:
 
 
 def test_a_team_is_held_to_its_own_promise_as_well() -> None:
-    strict = PageBudget(pages=7, teams={"support": TeamBudget(pages=0.001)})
-    other = PageBudget(pages=7, teams={"web": TeamBudget(pages=0.001)})
+    strict = PageBudget(pages=7, teams={"support": TeamBudget(pages=1)})
+    other = PageBudget(pages=7, teams={"web": TeamBudget(pages=1)})
     assert pages_of(strict) == []
     assert pages_of(other) == pages_of(PageBudget(pages=7)) != []
 
 
 def pages_of(budget: PageBudget) -> list[str]:
     """Services that page, in a day whose steps come with a score that is not beyond all doubt."""
-    doubtful = (DriverStep(tail=5.0),)
+    doubtful = (DriverStep(),)
     alerts = run(DAY, plan(detectors=doubtful, page_budget=budget)).alerts
     return [a.scope["service"] for a in alerts if a.severity == "page" and a.state == "firing"]
 
