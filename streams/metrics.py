@@ -215,6 +215,7 @@ class Metrics:
             (self._detector_realised, "detector", rates.detector_realised),
             (self._natural, "detector", rates.natural),
         ):
+            gauge.clear()  # what another worker has taken over is no longer ours to tell
             for name, value in values.items():
                 gauge.labels(**{label: name}).set(value)
 

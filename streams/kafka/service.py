@@ -10,6 +10,7 @@ from pathlib import Path
 
 import structlog
 
+from detectors.budget import PageRates
 from detectors.events import Feedback
 from streams.app import build_stages, installed_version, plan_of
 from streams.configuration.catalogue import build_prices
@@ -70,6 +71,7 @@ class WorkerService:
         self._metrics = Metrics(installed_version(), "worker", settings.metrics.top_services)
         self._mailroom = Mailroom(settings.routes, environ, self._metrics.delivery)
         self._tally = Tally()
+        self._no_pages = PageRates(plan.page_budget.pages_per_week, 0, {}, {}, {}, {})
         parts = WorkerParts(
             intake=stages.intake,
             watches=stages.watches,
@@ -157,8 +159,7 @@ class WorkerService:
         if figures.event_minute is not None:
             metrics.watermark_lag(time.time() - figures.event_minute * 60)
         metrics.open_incidents(figures.open_incidents)
-        if figures.page_rates is not None:
-            metrics.page_rates(figures.page_rates)
+        metrics.page_rates(figures.page_rates or self._no_pages)
         metrics.outbox(figures.waiting.count, figures.waiting.oldest_age_seconds)
         if self._worker.is_ready:
             self._readiness.mend("kafka")
