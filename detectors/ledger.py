@@ -176,6 +176,12 @@ def due_feedback(state: LedgerState, at: int) -> list[Feedback]:
     return [said for minute in sorted(m for m in state.feedback if m <= at) for said in state.feedback.pop(minute)]
 
 
+def heard_of(keys: list[Key], closed: ClosedMinute) -> list[tuple[str, str]]:
+    """(source, service) of all that sent something that became known in a minute."""
+    source, service = f.DIMENSIONS.index("source"), f.DIMENSIONS.index("service")
+    return sorted({(keys[place][source], keys[place][service]) for place in np.unique(closed.key)})
+
+
 SPEND_DIMENSIONS = ("team", "service", "environment", "initiative", "provider", "model")
 _BLANK = [f.DIMENSIONS.index(name) for name in f.DIMENSIONS if name not in SPEND_DIMENSIONS]
 

@@ -18,15 +18,21 @@ from detectors.admission import NEVER
 from detectors.baselines import TOTALS, ActiveMinute, Baselines, BaselineState, Late, Residuals, totals_of
 from detectors.clock import minute_of
 from detectors.events import DeploymentEvent, Feedback
-from detectors.frame import DIMENSIONS, LIST_INPUT, LIST_UNCACHED, UNPRICED, Frame, Key
-from detectors.ledger import ClosedMinute, Ledger, LedgerState, due_deployments, due_feedback, without_principal
+from detectors.frame import LIST_INPUT, LIST_UNCACHED, UNPRICED, Frame, Key
+from detectors.ledger import (
+    ClosedMinute,
+    Ledger,
+    LedgerState,
+    due_deployments,
+    due_feedback,
+    heard_of,
+    without_principal,
+)
 from detectors.parts import PartsState, culprits, parts_of
 from detectors.series import SERVICE, SeriesName, SeriesState, SeriesTable, View
 from detectors.verdicts import ANOMALOUS, NO_DEPLOYMENT, Detector, Parts, Seen, Verdicts, excess_by_channel
 
 S = TypeVar("S", bound=msgspec.Struct)
-
-_SOURCE, _SERVICE = DIMENSIONS.index("source"), DIMENSIONS.index("service")
 
 SAMPLE_ONE_IN = 64
 """One of so many minutes of a service is an example for what learns of the usual."""
@@ -303,11 +309,9 @@ class Watch:
         duplicates = state.ledger.duplicates - state.duplicates
         late = state.ledger.late - state.late
         state.duplicates, state.late = state.ledger.duplicates, state.ledger.late
-        keys = [state.ledger.keys[place] for place in np.unique(closed.key)]
-        sources = sorted({(key[_SOURCE], key[_SERVICE]) for key in keys})
         spend = _spend(state.ledger.keys, closed)
-        decided = due_feedback(state.ledger, closed.at)
-        return MinuteReport(self._shard, closed.at, closed.at, report, spend, made, duplicates, late, decided, sources)
+        beside = (due_feedback(state.ledger, closed.at), heard_of(state.ledger.keys, closed))
+        return MinuteReport(self._shard, closed.at, closed.at, report, spend, made, duplicates, late, *beside)
 
 
 def take(columns: S, rows: NDArray[np.intp]) -> S:

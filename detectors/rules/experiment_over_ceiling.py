@@ -25,6 +25,8 @@ class CeilingState(msgspec.Struct):
     """Dollars of each experiment by day."""
 
     days: dict[str, dict[int, float]] = msgspec.field(default_factory=dict)
+    told: dict[str, int] = msgspec.field(default_factory=dict)
+    """Experiments that were found to be heading over, by the first minute of the month in which they were."""
 
 
 class ExperimentOverCeiling(Rule, frozen=True, kw_only=True):
@@ -32,7 +34,7 @@ class ExperimentOverCeiling(Rule, frozen=True, kw_only=True):
 
     kind: ClassVar[str] = "experiment_over_ceiling"
     least_ratio: Annotated[float, Meta(ge=1)] = 1.5
-    """How far above the budget the month must be heading."""
+    """How far above the budget the month must be heading; once found, it stays so while it heads above the budget."""
     least_share: Annotated[float, Meta(ge=0, le=1)] = 0.25
     """A pace says nothing before this share of the budget is spent."""
 
@@ -53,10 +55,11 @@ class ExperimentOverCeiling(Rule, frozen=True, kw_only=True):
     def judge(self, state: CeilingState, minute: int, declared: tuple[Initiative, ...]) -> list[Finding]:
         """Return the experiments that are over their budget, or heading there."""
         experiments = [i for i in declared if i.intent == "experiment" and i.monthly_budget_usd and i.id in state.days]
-        found = [self._look_at(state.days[experiment.id], experiment, minute) for experiment in experiments]
+        found = [self._look_at(state, experiment, minute) for experiment in experiments]
         return [finding for finding in found if finding is not None]
 
-    def _look_at(self, days: dict[int, float], experiment: Initiative, minute: int) -> Finding | None:
+    def _look_at(self, state: CeilingState, experiment: Initiative, minute: int) -> Finding | None:
+        days = state.days[experiment.id]
         start, end = month_bounds(minute)
         today = minute // MINUTES_PER_DAY
         spent = sum(usd for day, usd in sorted(days.items()) if start // MINUTES_PER_DAY <= day <= today)
@@ -65,9 +68,11 @@ class ExperimentOverCeiling(Rule, frozen=True, kw_only=True):
         a_day = sum(full) / len(full) if full else 0.0
         heading = spent + a_day * (end - minute - 1) / MINUTES_PER_DAY
         is_over = spent > budget
-        is_heading_over = bool(full) and heading > self.least_ratio * budget and spent >= self.least_share * budget
+        ratio = 1.0 if state.told.get(experiment.id) == start else self.least_ratio
+        is_heading_over = bool(full) and heading > ratio * budget and spent >= self.least_share * budget
         if not (is_over or is_heading_over):
             return None
+        state.told[experiment.id] = start
         return _finding(experiment, spent, heading, a_day, minute, is_over=is_over)
 
 

@@ -46,6 +46,8 @@ class SilenceState(msgspec.Struct):
 
     ticks: int = 0
     services: dict[str, Heard] = msgspec.field(default_factory=dict)
+    together: list[str] = []
+    """Services that fell silent with many others and are silent yet."""
     sources: dict[str, int] = msgspec.field(default_factory=dict)
 
 
@@ -84,9 +86,10 @@ class SourceSilent(Rule, frozen=True, kw_only=True):
             if self._is_silent(state, state.services[service]):
                 silent.setdefault(self._subject(state, service), []).append(service)
         alone = [services[0] for (what, _), services in silent.items() if what == "service"]
-        if len(alone) >= _MANY:
-            silent = {subject: services for subject, services in silent.items() if subject[0] != "service"}
-            silent["", ""] = alone
+        state.together = [one for one in alone if len(alone) >= _MANY or one in state.together]
+        if state.together:
+            silent = {subject: own for subject, own in silent.items() if subject not in _each(state.together)}
+            silent["", ""] = state.together
         return [_finding(state, *subject, services) for subject, services in silent.items()]
 
     def _is_silent(self, state: SilenceState, heard: Heard) -> bool:
@@ -108,6 +111,10 @@ class SourceSilent(Rule, frozen=True, kw_only=True):
             del state.services[service]
         for source in [s for s, tick in state.sources.items() if state.ticks - tick > kept]:
             del state.sources[source]
+
+
+def _each(services: list[str]) -> set[tuple[str, str]]:
+    return {("service", service) for service in services}
 
 
 def _hear(state: SilenceState, source: str, service: str, minute: int) -> None:

@@ -26,6 +26,8 @@ class UndeclaredState(msgspec.Struct):
     first_seen: dict[str, int] = msgspec.field(default_factory=dict)
     teams: dict[str, str] = msgspec.field(default_factory=dict)
     hours: dict[str, dict[int, float]] = msgspec.field(default_factory=dict)
+    told: list[str] = []
+    """Those that have cost enough in a day: found for as long as they cost anything."""
 
 
 class UndeclaredSpend(Rule, frozen=True, kw_only=True):
@@ -55,6 +57,7 @@ class UndeclaredSpend(Rule, frozen=True, kw_only=True):
         """Return the new services that cost enough in the last day."""
         for service in [s for s in state.hours if not self._is_new(state, s, minute)]:
             del state.hours[service], state.teams[service]
+            state.told = [each for each in state.told if each != service]
         found = [self._look_at(state, service, minute) for service in sorted(state.hours)]
         return [finding for finding in found if finding is not None and declared]
 
@@ -67,7 +70,9 @@ class UndeclaredSpend(Rule, frozen=True, kw_only=True):
         hours = {hour: usd for hour, usd in state.hours[service].items() if hour > this_hour - 24}
         state.hours[service] = hours
         usd = sum(hours[hour] for hour in sorted(hours))
-        if usd < self.least_usd_per_day:
+        if service not in state.told and usd >= self.least_usd_per_day:
+            state.told = [*state.told, service]
+        if service not in state.told or not usd:
             return None
         first, team = state.first_seen[service], state.teams[service]
         return Finding(
