@@ -7,7 +7,6 @@ here, so that the answer does not depend on how series are spread over shards.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -17,7 +16,7 @@ from detectors import codec
 from detectors.admission import NEVER
 from detectors.baselines import TOTALS, ActiveMinute, Baselines, BaselineState, Late, Residuals, totals_of
 from detectors.clock import minute_of
-from detectors.events import DeploymentEvent, Feedback
+from detectors.events import DeploymentEvent
 from detectors.frame import LIST_INPUT, LIST_UNCACHED, UNPRICED, Frame, Key
 from detectors.ledger import (
     ClosedMinute,
@@ -29,10 +28,10 @@ from detectors.ledger import (
     without_principal,
 )
 from detectors.parts import PartsState, culprits, parts_of
+from detectors.reports import MinuteReport, SeriesReport, take
 from detectors.series import SERVICE, SeriesName, SeriesState, SeriesTable, View
-from detectors.verdicts import ANOMALOUS, NO_DEPLOYMENT, Detector, Parts, Seen, Verdicts, excess_by_channel
-
-S = TypeVar("S", bound=msgspec.Struct)
+from detectors.spends import Spend
+from detectors.verdicts import ANOMALOUS, NO_DEPLOYMENT, Detector, Parts, Seen, excess_by_channel
 
 SAMPLE_ONE_IN = 64
 """One of so many minutes of a service is an example for what learns of the usual."""
@@ -41,54 +40,6 @@ WARM_MINUTES = 5
 """Providers keep a prompt for about so long: after a longer silence no cache can hit."""
 WORTH_A_LOOK_USD_PER_HOUR = 0.1
 """Rows whose every driver costs less than this above the usual are not judged."""
-
-
-class Spend(msgspec.Struct, frozen=True):
-    """Exact sums of a minute by key (without principal and source) and event minute; values (measures, rows)."""
-
-    keys: list[Key]
-    key: NDArray[np.int32]
-    minute: NDArray[np.int32]
-    values: NDArray[np.int64]
-
-
-class SeriesReport(msgspec.Struct, frozen=True):
-    """The rows of a minute that somebody wants to look at again, with the word of each detector that spoke.
-
-    ``verdicts`` has a struct a detector, in the order of the configuration.
-    """
-
-    names: list[SeriesName]
-    teams: list[str]
-    principals: list[str]
-    """Who sent most of what each row's service costs above the usual; empty where nobody stands out."""
-    seen: Seen
-    verdicts: list[Verdicts]
-
-
-class MinuteReport(msgspec.Struct, frozen=True):
-    """What a shard says of a minute. All minutes up to ``closed_through`` are closed; silent ones say nothing."""
-
-    shard: int
-    minute: int
-    closed_through: int
-    report: SeriesReport | None
-    spend: Spend | None
-    deployments: list[DeploymentEvent]
-    duplicates: int = 0
-    late: int = 0
-    feedback: list[Feedback] = []
-    sources: list[tuple[str, str]] = []
-    """(source, service) of all that sent something that became known in the minute."""
-
-    def encode(self) -> bytes:
-        """Bytes that :meth:`decode` reads."""
-        return codec.encode(self)
-
-    @staticmethod
-    def decode(data: bytes) -> MinuteReport:
-        """Return the report that :meth:`encode` wrote."""
-        return codec.decode(data, MinuteReport)
 
 
 class SeriesWatchState(msgspec.Struct):
@@ -312,34 +263,6 @@ class Watch:
         spend = _spend(state.ledger.keys, closed)
         beside = (due_feedback(state.ledger, closed.at), heard_of(state.ledger.keys, closed))
         return MinuteReport(self._shard, closed.at, closed.at, report, spend, made, duplicates, late, *beside)
-
-
-def take(columns: S, rows: NDArray[np.intp]) -> S:
-    """Some rows of a struct of columns, structs within included."""
-    picked = {}
-    for name in columns.__struct_fields__:
-        value = getattr(columns, name)
-        if isinstance(value, np.ndarray):
-            value = value[rows]
-        elif isinstance(value, msgspec.Struct):
-            value = take(value, rows)
-        picked[name] = value
-    return type(columns)(**picked)
-
-
-def merge(parts: list[S]) -> S:
-    """Rows of several structs of columns, one after the other; what is no column must be alike."""
-    first = parts[0]
-    if len(parts) == 1:
-        return first
-    merged = {}
-    for name in first.__struct_fields__:
-        values = [getattr(part, name) for part in parts]
-        if isinstance(values[0], np.ndarray):
-            merged[name] = np.concatenate(values)
-        else:
-            merged[name] = merge(values) if isinstance(values[0], msgspec.Struct) else values[0]
-    return type(first)(**merged)
 
 
 def _active(state: SeriesWatchState, closed: ClosedMinute, keys: int) -> tuple[ActiveMinute, NDArray[np.int64]]:

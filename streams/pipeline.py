@@ -9,7 +9,7 @@ import msgspec
 from detectors.budget import PageRates
 from detectors.events import Alert, Feedback
 from detectors.intake import IntakeOutput, RawMessage, Reject
-from detectors.watch import MinuteReport
+from detectors.reports import MinuteReport
 from streams.app import Stages
 
 

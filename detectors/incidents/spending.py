@@ -10,7 +10,7 @@ from detectors.forecast import DailySpend
 from detectors.frame import COST, DIMENSIONS, Key
 from detectors.ledger import ClosedMinute
 from detectors.prices import NANO
-from detectors.watch import Spend
+from detectors.spends import Spend
 
 _SERVICE, _MODEL = DIMENSIONS.index("service"), DIMENSIONS.index("model")
 

@@ -20,8 +20,9 @@ from detectors.incidents.life import Life, Lives, note_deployments
 from detectors.incidents.places import together
 from detectors.incidents.spending import SpendRows, closed_minute, rows_of
 from detectors.judge import Candidate, Judge
+from detectors.reports import MinuteReport, SeriesReport
 from detectors.rules.rulebook import Rulebook
-from detectors.watch import MinuteReport, SeriesReport, SeriesWatch, SeriesWatchState
+from detectors.watch import SeriesWatch, SeriesWatchState
 
 
 class IncidentsState(msgspec.Struct):

@@ -9,7 +9,7 @@ import msgspec
 
 from detectors.events import Alert, Feedback
 from detectors.incidents.stage import IncidentsState
-from detectors.watch import MinuteReport
+from detectors.reports import MinuteReport
 from streams.kafka.lease import BEGIN_ANEW, StateError
 
 
