@@ -108,31 +108,6 @@ def test_a_restart_goes_on_where_the_last_checkpoint_was(store: Store) -> None:
 
 
 def test_a_decision_goes_to_the_alert_it_names_and_one_on_no_alert_is_refused_at_once(store: Store) -> None:
-    """The unpriced model's ticket is decided on; the answer is the one of the same stages in one go."""
-    processor = processor_of(store)
-    usage = [event(0), event(1).replace(b'"cost_usd": 0.5', b'"cost_usd": null'), event(2)]
-    store.append([("usage", 1_790_900_000.0, payload) for payload in usage])
-    run_dry(processor, store)
-    (ticket,) = alerts_of(processor)
-    said = {"time": "2026-10-01T00:02:00Z", "alert_id": ticket.alert_id, "decision": "false", "by": "ana"}
-    known, unknown = (json.dumps({**said, **more}).encode() for more in ({}, {"alert_id": "bw-0000000000000000"}))
-
-    seen = processor.inspect([RawMessage("feedback", 0, n, line) for n, line in enumerate((known, unknown))])
-    assert [(reject.offset, reject.reason) for reject in seen.rejects] == [(1, "unknown_alert")]
-
-    store.append([("feedback", 1_790_900_000.0, known), ("feedback", 1_790_900_000.0, unknown)])
-    store.append([("usage", 1_790_900_000.0, event(number)) for number in (3, 4)])
-    run_dry(processor, store)
-    saved = store.load()
-    assert saved is not None
-    assert saved.totals.rejected == 1
-    update = alerts_of(processor)[-1]
-    assert (update.alert_id, update.state) == (ticket.alert_id, "updated")
-    assert update.decision is not None
-    assert update.decision.by == "ana"
-
-
-def test_a_decision_goes_to_the_alert_it_names_and_one_on_no_alert_is_refused_at_once(store: Store) -> None:
     processor = processor_of(store)
     unpriced = json.dumps({**json.loads(event(1)), "cost_usd": None}).encode()
     put(store, [event(0), unpriced, event(2)])
