@@ -23,10 +23,12 @@ from detectors.forecast import DailySpend
 from detectors.frame import COST, DIMENSIONS, Key
 from detectors.incident import Incident
 from detectors.judge import Candidate, Judge
-from detectors.ledger import ClosedMinute
+from detectors.ledger import ClosedRows
 from detectors.places import family_of, onset_of, place_of, together
 from detectors.prices import NANO
-from detectors.watch import MinuteReport, SeriesWatch, SeriesWatchState, Spend
+from detectors.reports import MinuteReport
+from detectors.series_watch import SeriesWatch, SeriesWatchState
+from detectors.spends import Spend
 
 RANK: dict[Severity, int] = {"info": 0, "ticket": 1, "page": 2}
 
@@ -160,7 +162,7 @@ class Incidents:
         closed = self._count_spend(state, minute, spends)
         parts = [r.report for r in reports if r.report is not None]
         if self._wide.table.views:
-            state.wide, wide_reports = self._wide.step(state.wide, [(closed, [])], state.keys)
+            state.wide, wide_reports = self._wide.step(state.wide, closed, [[]], state.keys)
             parts += [report for report in wide_reports if report is not None]
         candidates: list[Candidate] = []
         if parts:
@@ -180,7 +182,7 @@ class Incidents:
                 wide.setdefault((found.detector, found.name.scope()[place]), []).append(found)
         return kept + [together(group, self._budget.detector(title).place) for (title, _), group in wide.items()]
 
-    def _count_spend(self, state: IncidentsState, minute: int, spends: list[Spend]) -> ClosedMinute:
+    def _count_spend(self, state: IncidentsState, minute: int, spends: list[Spend]) -> ClosedRows:
         """Add the minute to what was spent; return it as one closed minute for the wide views."""
         merged: dict[tuple[Key, int], list[int]] = {}
         for spend in spends:
@@ -343,7 +345,7 @@ class Incidents:
         return alert_of(incident, minute, what, state.daily.get(service, DailySpend()), found)
 
 
-def closed_minute(keys: list[Key], minute: int, rows: list[tuple[Key, int]], values: list[list[int]]) -> ClosedMinute:
+def closed_minute(keys: list[Key], minute: int, rows: list[tuple[Key, int]], values: list[list[int]]) -> ClosedRows:
     """One closed minute of rows given by (key, event minute); new keys join the list."""
     places = {key: place for place, key in enumerate(keys)}
     for key, _ in rows:
@@ -351,4 +353,5 @@ def closed_minute(keys: list[Key], minute: int, rows: list[tuple[Key, int]], val
             places[key] = len(keys)
             keys.append(key)
     which = np.array([places[key] for key, _ in rows], np.int32)
-    return ClosedMinute(minute, which, np.array([at for _, at in rows], np.int32), np.array(values, np.int64).T)
+    minutes, ends = np.array([minute], np.int32), np.array([0, len(rows)])
+    return ClosedRows(minutes, ends, which, np.array([at for _, at in rows], np.int32), np.array(values, np.int64).T)

@@ -32,9 +32,9 @@ from detectors.drivers import contributions
 from detectors.events import DRIVERS
 from detectors.features import FEATURES, features_of
 from detectors.prices import NANO
+from detectors.reports import SeriesReport, merge, take
 from detectors.series import SeriesName
 from detectors.verdicts import ANOMALOUS, DRIVER_OF_CHANNEL, Detector, Seen, Verdicts
-from detectors.watch import SeriesReport, merge, take
 
 _FAR_MORE = 2.0
 _ODD_Z = 4.0

@@ -17,14 +17,16 @@ from detectors.baselines import (
     C_SHARE,
     C_UNIT,
     C_VOLUME,
+    CHANNELS,
     GPU,
     LIST,
     LIST_IN,
     PAID,
     Floats,
-    Residuals,
 )
+from detectors.compiled import compiled
 from detectors.drivers import CACHE, INPUT, MIX, OUTPUT, REQUESTS, UNIT
+from detectors.residuals import Residuals
 
 WARMING, NORMAL, ANOMALOUS = 0, 1, 2
 NO_DEPLOYMENT = 10**6
@@ -111,6 +113,9 @@ class Detector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Whether a deployment can cause what it sees."""
     follows_deployments: ClassVar[bool] = False
     """Whether it looks at what changed after one, so that time without traffic does not count."""
+    wants_cheap_rows: ClassVar[bool] = False
+    """Whether it is asked of every row what it wants: of those, too, that cost nothing above the usual, are no examples
+    and fail nowhere."""
     name: str = ""
     threshold: Annotated[float, Meta(gt=0)] = 5.0
     natural_per_week: Annotated[float, Meta(gt=0)] = 1.0
@@ -174,24 +179,32 @@ def judge(
 def excess_by_channel(residuals: Residuals) -> tuple[Floats, Floats]:
     """Dollars above the usual by horizon and channel: in the horizon, and an hour; shape (rows, h, channels).
 
-    A driver's excess is its part of the cost times 1 - exp(-step); that of the volume is what is above usual.
+    A driver's excess is its part of the cost times 1 - exp(-step); that of the volume is what is above usual. A part's
+    odds say nothing of its dollars: those are the volume's.
     """
-    sums = residuals.sums
-    tokens = sums[:, :, PAID]
-    listed = np.maximum(sums[:, :, LIST], 1e-30)
-    in_share = np.minimum(sums[:, :, LIST_IN] / listed, 1.0)
-    part = np.ones(residuals.step.shape)
-    part[:, :, C_INPUT] = part[:, :, C_CACHE] = in_share
-    part[:, :, C_OUTPUT] = 1 - in_share
-    part[:, :, C_SHARE] = 0.0  # a part's odds say nothing of its dollars: those are the volume's
-    share = np.maximum(part * (1 - np.exp(-np.clip(residuals.step, -20, 20))), 0.0)
-    per_minute = residuals.usd_per_minute
-    above = np.maximum(per_minute - residuals.usual_usd_per_minute, 0.0)
-    total = tokens + sums[:, :, GPU]
-    fraction = np.divide(above, per_minute, out=np.zeros_like(above), where=per_minute > 0)
-    in_horizon = np.concatenate([share * tokens[:, :, None], (total * fraction)[:, :, None]], axis=2)
-    in_horizon[:, :, C_SHARE] = in_horizon[:, :, C_VOLUME]
-    token_share = np.divide(tokens, total, out=np.zeros_like(tokens), where=total > 0)
-    hourly = np.concatenate([share * (per_minute * token_share)[:, :, None], above[:, :, None]], axis=2) * 60
-    hourly[:, :, C_SHARE] = hourly[:, :, C_VOLUME]
+    r = residuals
+    rise = 1 - np.exp(-np.clip(r.step, -20, 20))
+    in_horizon, hourly = np.empty((2, *r.step.shape[:2], len(CHANNELS)))
+    _fill_excess(r.sums, rise, r.usd_per_minute, r.usual_usd_per_minute, in_horizon, hourly)
     return in_horizon, hourly
+
+
+@compiled
+def _fill_excess(
+    sums: Floats, rise: Floats, per_minute: Floats, usual: Floats, in_horizon: Floats, hourly: Floats
+) -> None:
+    rows, horizons, drivers = rise.shape
+    for row in range(rows):
+        for h in range(horizons):
+            tokens, rate = np.float64(sums[row, h, PAID]), np.float64(per_minute[row, h])
+            total = tokens + np.float64(sums[row, h, GPU])
+            token_rate = rate * (tokens / total if total > 0 else 0.0)
+            in_share = min(np.float64(sums[row, h, LIST_IN]) / max(np.float64(sums[row, h, LIST]), 1e-30), 1.0)
+            for d in range(drivers):
+                part = in_share if d in (C_INPUT, C_CACHE) else (1 - in_share if d == C_OUTPUT else 1.0)
+                share = max(part * np.float64(rise[row, h, d]), 0.0)
+                in_horizon[row, h, d] = share * tokens
+                hourly[row, h, d] = share * token_rate * 60
+            above = max(rate - np.float64(usual[row, h]), 0.0)
+            in_horizon[row, h, C_VOLUME] = in_horizon[row, h, C_SHARE] = total * (above / rate if rate > 0 else 0.0)
+            hourly[row, h, C_VOLUME] = hourly[row, h, C_SHARE] = above * 60

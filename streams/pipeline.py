@@ -8,7 +8,7 @@ import msgspec
 
 from detectors.events import Alert
 from detectors.intake import IntakeOutput, RawMessage
-from detectors.watch import MinuteReport
+from detectors.reports import MinuteReport
 from streams.app import Stages
 
 

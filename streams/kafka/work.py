@@ -10,7 +10,7 @@ import msgspec
 from detectors.clock import MINUTES_PER_WEEK
 from detectors.events import Alert
 from detectors.incidents import IncidentsState
-from detectors.watch import MinuteReport
+from detectors.reports import MinuteReport
 from streams.kafka.lease import BEGIN_ANEW, StateError
 from streams.tally import pages_of_the_week
 
