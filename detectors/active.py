@@ -11,6 +11,22 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors import frame as f
+from detectors.baselines import (
+    ERR,
+    GPU,
+    INP,
+    LIST,
+    LIST_IN,
+    LIST_RAW,
+    OUT,
+    PAID,
+    TOTALS,
+    WARM_IN,
+    WARM_RAW,
+    Floats,
+    N,
+)  # fmt: skip
 from detectors.compiled import compiled
 from detectors.frame import LIST_INPUT, LIST_UNCACHED, MEASURES
 from detectors.ledger import ClosedRows
@@ -22,7 +38,7 @@ SUMMED = len(MEASURES) + 2
 
 
 class Active(NamedTuple):
-    """What each series did in each minute in which it was active; a row a series and minute, in the order of minutes."""
+    """What series did in the minutes in which they were active: a row a series and minute, in the order of minutes."""
 
     start: NDArray[np.int64]
     """First row of each minute, and one more for the end."""
@@ -67,6 +83,7 @@ def active_series(
         np.empty(late * views, np.int32), np.zeros((late * views, SUMMED), np.int64),
     )  # fmt: skip
     scratch = np.full((2, len(whole)), -1, np.int32)
+    closed = closed._replace(values=np.ascontiguousarray(closed.values))
     late = _sum_by_series(closed, of_key, whole, key_last, scratch, found)
     rows = int(found.start[-1])
     order = np.argsort(found.late_row[:late], kind="stable")
@@ -90,7 +107,6 @@ def _sum_by_series(
     first = 0
     for m in range(len(closed.at)):
         at, start, stop = int(closed.at[m]), int(closed.start[m]), int(closed.start[m + 1])
-        first_late = late
         end = _place_rows(closed.key[start:stop], of_key, whole, scratch, first, found.series, found.whole)
         place = scratch[0]
         for row in range(start, stop):
@@ -148,7 +164,9 @@ def _place_rows(
                 place[series] = -2
                 series_of_row[end] = series
                 end += 1
-    seen = series_of_row[first:end].copy()
+    seen = np.empty(end - first, np.int32)
+    for at in range(end - first):
+        seen[at] = series_of_row[first + at]
     groups = first
     for at in range(len(seen)):
         group = int(whole[int(seen[at])])
@@ -176,3 +194,21 @@ def _place_rows(
         row = int(place[series])
         whole_of_row[row] = place[group] if place[group] >= 0 else row
     return end
+
+
+def totals_of(values: NDArray[np.int64]) -> Floats:
+    """Return :data:`TOTALS` by row.
+
+    Parameters
+    ----------
+    values
+        :data:`detectors.frame.MEASURES`, and below them those of input and uncached input that could hit a cache,
+        in nano-dollars; shape (measures + 2, rows).
+    """
+    totals = np.empty((values.shape[1], len(TOTALS)))
+    totals[:, [N, ERR, INP, OUT]] = values[[f.REQUESTS, f.ERRORS, f.INPUT, f.OUTPUT]].T
+    nano = values[[f.COST, f.LIST, f.LIST_INPUT, f.LIST_UNCACHED, f.GPU_COST, -2, -1]].T.astype(float)
+    totals[:, [PAID, LIST, LIST_IN, LIST_RAW, GPU, WARM_IN, WARM_RAW]] = nano / 1e9
+    totals[:, PAID] -= totals[:, GPU]
+    totals[:, LIST] = np.maximum(totals[:, LIST] - totals[:, GPU], 0)
+    return totals

@@ -13,17 +13,18 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import frame as f
 from detectors.clock import MINUTES_PER_DAY
 from detectors.compiled import compiled
+from detectors.peaks import NOTHING, PeakState, empty_peaks, keep_peaks
 from detectors.rhythm import EVEN_TAU, Beats, Rhythm, RhythmState, empty_rhythm, keep_rhythm
 
 Floats = NDArray[np.float64]
+S = TypeVar("S")
 
 HORIZONS_MINUTES = (2, 5, 15, 60, 240)
 """Each horizon weighs the past like a window of this many minutes: same mean age, no edge."""
@@ -51,7 +52,7 @@ _FEEDS_BASE = (2, 4)
 """The horizons whose past flows into the baselines."""
 BASE_TAU_MINUTES = np.array([260.0, 1440.0])
 _SPREAD = np.array([1.0, 1.0, 0.05, 0.01, np.nan, 0.001])
-"""Variance for one request of the logarithms of input, output, cache, mix, unit price; a share's depends on the rest."""
+"""Variance for one request of the logarithms of input, output, cache, mix, unit price; a share's takes the rest."""
 _OUTPUT_WEIGHT = 4.0
 """An output token costs about four input tokens."""
 QUIET_USD_PER_MINUTE = 0.002
@@ -69,10 +70,6 @@ _MOST_LEARNED = np.array([1.0, 1.0, 1.0, 1.0, 3.0, 1.0])
 """A step counts for no more than this in the scale, so that one incident does not blind the next; by driver. Odds of
 parts that are active by turns swing by far more, and are to be known for it."""
 SCALE_TAU = 3.0 * MINUTES_PER_DAY
-BLOCK_MINUTES = 240
-PEAK_DAYS = 7
-NOTHING = -50.0
-"""A level below every level."""
 _FORGOTTEN_MINUTES = 65_536
 """After so long a silence nothing is left of any sum."""
 _LEARNED = 1 - np.exp(-np.arange(6) / SCALE_TAU)
@@ -90,11 +87,7 @@ class BaselineState(NamedTuple):
     sums: Floats
     base: NDArray[np.float32]
     scale: NDArray[np.float32]
-    peak_now: NDArray[np.float32]
-    peak_before: NDArray[np.float32]
-    peaks: NDArray[np.float32]
-    peak_day: NDArray[np.int32]
-    block: NDArray[np.int32]
+    peaks: PeakState
     first: NDArray[np.int32]
     last: NDArray[np.int32]
     active_minutes: NDArray[np.int32]
@@ -179,6 +172,7 @@ class Baselines:
         np.log(known.level, out=known.level)
         np.minimum(known.level[:, :, C_SHARE], MOST_ODDS, out=known.level[:, :, C_SHARE])
         _learn(state, known, np.log(known.usd + QUIET_USD_PER_MINUTE))
+        keep_peaks(state.peaks, known.minute, known.series, known.low, known.reference)
         usd = given.totals[:, PAID] + given.totals[:, GPU]
         recent, faded = known.sums[:, 2, N], fading()[:, -1][np.minimum(known.passed, _FORGOTTEN_MINUTES)]
         beats = Beats(known.minute, known.series, known.passed, known.new, given.totals[:, N], usd, recent, faded)
@@ -217,8 +211,11 @@ def _sum_up(state: BaselineState, given: Activity, table: Floats, known: Known) 
                 for t in range(_T):
                     sums[h, t] += left[h] * given.late_totals[late, t]
             late += 1
-        known.sums[row] = sums
-        known.base[row] = base
+        for t in range(_T):
+            for h in range(_H):
+                known.sums[row, h, t] = sums[h, t]
+            for b in range(_B):
+                known.base[row, b, t] = base[b, t]
         known.new[row], known.passed[row] = new, passed
         known.age_minutes[row] = minute - int(state.first[series])
         known.active_minutes[row] = state.active_minutes[series]
@@ -249,15 +246,21 @@ def _ratios(known: Known, ratio: Floats) -> None:
 
 
 @compiled
-def _ratios_of(sums: NDArray[np.floating], whole_requests: float, is_part: bool, ratio: Floats) -> None:  # type: ignore[type-arg]  # of either width
+def _ratios_of(sums: NDArray[np.floating], whole_requests: float, is_part: bool, ratio: Floats) -> None:
     n = np.float64(sums[N])
-    ratio[:] = np.nan
+    for d in range(_D):
+        ratio[d] = np.nan
     rest = max(whole_requests - n, 0.0)
     if is_part and n + rest >= LEAST_REQUESTS:
         ratio[C_SHARE] = (n + 0.5) / (rest + 0.5)
     if n < LEAST_REQUESTS:
         return
-    raw, tokens_in, paid, listed = np.float64(sums[LIST_RAW]), np.float64(sums[INP]), np.float64(sums[PAID]), np.float64(sums[LIST])
+    raw, tokens_in, paid, listed = (
+        np.float64(sums[LIST_RAW]),
+        np.float64(sums[INP]),
+        np.float64(sums[PAID]),
+        np.float64(sums[LIST]),
+    )
     out, warm_in, warm_raw = np.float64(sums[OUT]), np.float64(sums[WARM_IN]), np.float64(sums[WARM_RAW])
     uncached = raw + max(listed - np.float64(sums[LIST_IN]), 0.0)
     equivalent = tokens_in + _OUTPUT_WEIGHT * out
@@ -282,7 +285,7 @@ def error_of(channel: int, requests: float, whole_requests: float) -> float:
 
 @compiled
 def _learn(state: BaselineState, known: Known, volume: Floats) -> None:
-    """Row by row: scale and highest levels as a series had them; then it learns of the row."""
+    """Row by row: what steps usually are, as a series knew it; then it learns of the row."""
     for row in range(len(known.series)):
         series, whole = int(known.series[row]), int(known.whole[row])
         share = max(_LEARNED[min(int(known.passed[row]), 5)], 1.0 / (int(known.active_minutes[row]) + 1))
@@ -300,13 +303,6 @@ def _learn(state: BaselineState, known: Known, volume: Floats) -> None:
                 if low[h, p] != low[h, p]:
                     low[h, p] = NOTHING
         _learn_scale(state.scale[series], known.scale[row], known.step[row], share)
-        _highest(state, series, known.reference[row].reshape(-1))
-        block = int(known.minute[row]) // BLOCK_MINUTES
-        if int(state.block[series]) < block:
-            _turn_block(state, series, block)
-        peak, now = state.peak_now[series].reshape(-1), low.reshape(-1)
-        for at in range(_H * _P):
-            peak[at] = max(peak[at], now[at])
 
 
 @compiled
@@ -319,61 +315,10 @@ def _learn_scale(scale: NDArray[np.float32], found: NDArray[np.float32], step: F
                 scale[h, d] = usual + share * (min(size, _MOST_LEARNED[d]) - usual)
 
 
-@compiled
-def _highest(state: BaselineState, series: int, reference: NDArray[np.float32]) -> None:
-    """The highest levels of the week before the last block of hours began, and of the block before."""
-    reference[:] = state.peak_before[series].reshape(-1)
-    day = int(state.block[series]) * BLOCK_MINUTES // MINUTES_PER_DAY
-    for slot in range(PEAK_DAYS):
-        if day - int(state.peak_day[series, slot]) < PEAK_DAYS:
-            peaks = state.peaks[series, slot].reshape(-1)
-            for at in range(_H * _P):
-                reference[at] = max(reference[at], peaks[at])
-
-
-@compiled
-def _turn_block(state: BaselineState, series: int, block: int) -> None:
-    """A new block of hours begins: the block before last joins the week's peaks."""
-    day = block * BLOCK_MINUTES // MINUTES_PER_DAY
-    slot = day % PEAK_DAYS
-    is_fresh = int(state.peak_day[series, slot]) != day
-    skipped = block - int(state.block[series]) > 1
-    now, before = state.peak_now[series].reshape(-1), state.peak_before[series].reshape(-1)
-    peaks = state.peaks[series, slot].reshape(-1)
-    for at in range(_H * _P):
-        joins = max(now[at], before[at]) if skipped else before[at]
-        peaks[at] = joins if is_fresh else max(peaks[at], joins)
-        before[at] = np.float32(NOTHING) if skipped else now[at]
-        now[at] = NOTHING
-    state.peak_day[series, slot] = day
-    state.block[series] = block
-
-
-def totals_of(values: NDArray[np.int64]) -> Floats:
-    """Return :data:`TOTALS` by row.
-
-    Parameters
-    ----------
-    values
-        :data:`detectors.frame.MEASURES`, and below them those of input and uncached input that could hit a cache,
-        in nano-dollars; shape (measures + 2, rows).
-    """
-    totals = np.empty((values.shape[1], len(TOTALS)))
-    totals[:, [N, ERR, INP, OUT]] = values[[f.REQUESTS, f.ERRORS, f.INPUT, f.OUTPUT]].T
-    nano = values[[f.COST, f.LIST, f.LIST_INPUT, f.LIST_UNCACHED, f.GPU_COST, -2, -1]].T.astype(float)
-    totals[:, [PAID, LIST, LIST_IN, LIST_RAW, GPU, WARM_IN, WARM_RAW]] = nano / 1e9
-    totals[:, PAID] -= totals[:, GPU]
-    totals[:, LIST] = np.maximum(totals[:, LIST] - totals[:, GPU], 0)
-    return totals
-
-
 def _empty(rows: int) -> BaselineState:
-    low = np.full((rows, _H, len(PEAKED)), NOTHING, np.float32)
     return BaselineState(
         sums=np.zeros((rows, _H, _T)), base=np.zeros((rows, _B, _T), np.float32),
-        scale=np.zeros((rows, _H, _D), np.float32), peak_now=low, peak_before=low.copy(),
-        peaks=np.full((rows, PEAK_DAYS, *low.shape[1:]), NOTHING, np.float32),
-        peak_day=np.full((rows, PEAK_DAYS), -PEAK_DAYS, np.int32), block=np.full(rows, -1, np.int32),
+        scale=np.zeros((rows, _H, _D), np.float32), peaks=empty_peaks(rows, _H, _P),
         first=np.zeros(rows, np.int32), last=np.zeros(rows, np.int32), active_minutes=np.zeros(rows, np.int32),
         rhythm=empty_rhythm(rows),
     )  # fmt: skip
@@ -384,10 +329,14 @@ def _room_for(state: BaselineState, rows: int) -> BaselineState:
     have = len(state.first)
     if rows <= have:
         return state
-    more = _empty(max(rows, have + have // 2, 64) - have)
-    rhythm = RhythmState(*(np.concatenate(pair) for pair in zip(state.rhythm, more.rhythm, strict=True)))
-    columns = [np.concatenate(pair) for pair in zip(state[:-1], more[:-1], strict=True)]
-    return BaselineState(*columns, rhythm)
+    return joined(state, _empty(max(rows, have + have // 2, 64) - have))
+
+
+def joined(first: S, second: S) -> S:
+    """Rows of tuples of columns, one after the other, tuples within included."""
+    pairs = zip(cast("tuple[Any, ...]", first), cast("tuple[Any, ...]", second), strict=True)
+    columns = [np.concatenate(pair) if isinstance(pair[0], np.ndarray) else joined(*pair) for pair in pairs]
+    return type(first)(*columns)
 
 
 def _room_for_rows(given: Activity) -> Known:

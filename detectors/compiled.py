@@ -38,7 +38,7 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     try:
         made = njit(nogil=True, cache=True, error_model="numpy")(function)
         if made is function:  # numba was told to compile nothing
-            return function
+            return function  # type: ignore[no-any-return]  # what came in
         made._cache._cache_file._source_stamp = _stamp()  # numba's own is that of the function's file alone
     except RuntimeError:  # no place to keep machine code: a read-only disk, or code that stands in no file
         made = njit(nogil=True, error_model="numpy")(function)

@@ -57,15 +57,6 @@ class ClosedRows(NamedTuple):
     values: NDArray[np.int64]
     """:data:`detectors.frame.MEASURES` by row, (measures, rows)."""
 
-    def __len__(self) -> int:
-        return len(self.at)
-
-    def some(self, first: int, end: int) -> ClosedRows:
-        """The minutes from one to another."""
-        rows = slice(int(self.start[first]), int(self.start[end]))
-        start = self.start[first : end + 1] - self.start[first]
-        return ClosedRows(self.at[first:end], start, self.key[rows], self.minute[rows], self.values[:, rows])
-
 
 class Ledger:
     """Takes frames, gives closed minutes.

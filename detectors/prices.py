@@ -82,8 +82,10 @@ class PriceTable:
             Tokens and GPU milliseconds of each row.
         """
         days = minutes // MINUTES_PER_DAY
-        pairs, place = np.unique(np.stack([which, days]), axis=1, return_inverse=True)
-        found = [self.rates(models[m][0], models[m][1], int(day)) for m, day in pairs.T]
+        first = int(days.min(initial=0))
+        pairs, place = np.unique((days - first).astype(np.int64) * len(models) + which, return_inverse=True)
+        places = ((models[pair % len(models)], first + pair // len(models)) for pair in pairs.tolist())
+        found = [self.rates(provider, model, day) for (provider, model), day in places]
         nothing = Rates(0.0, 0.0, 0.0, 0.0)
         table = np.array([msgspec.structs.astuple(r or nothing) for r in found], dtype=float).reshape(-1, 5)
         known = np.array([r is not None for r in found], dtype=bool)[place]

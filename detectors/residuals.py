@@ -15,13 +15,13 @@ from detectors.baselines import (
     C_INPUT,
     C_OUTPUT,
     C_SHARE,
+    C_VOLUME,
     CHANNELS,
     ERR,
     GPU,
     HORIZONS_MINUTES,
     LIST,
     LIST_IN,
-    NOTHING,
     PAID,
     PEAKED,
     SCALE_FLOOR,
@@ -33,6 +33,7 @@ from detectors.baselines import (
     error_of,
 )
 from detectors.compiled import compiled
+from detectors.peaks import NOTHING
 from detectors.rhythm import Rhythm
 
 QUARTER_HOUR = 2
@@ -55,7 +56,7 @@ class Residuals(msgspec.Struct, frozen=True):
     minute: NDArray[np.int32]
     series: NDArray[np.int32]
     whole: NDArray[np.intp]
-    """The row of the service that each is a part of, its own where it is a part of none; -1 where it is not among them."""
+    """The row of the service that each is a part of, its own where it is a part of none; -1 if it is not among them."""
     sums: Floats
     """Totals by horizon, (rows, h, totals)."""
     base: Floats
@@ -159,13 +160,50 @@ def look_around(
             if worth or total <= 0 or rate * 60 <= least_usd_per_hour:
                 continue
             most = rate * (tokens / total) * 60 * _NEARLY
-            in_share = min(np.float64(known.sums[row, h, LIST_IN]) / max(np.float64(known.sums[row, h, LIST]), 1e-30), 1.0)
             for d in range(_D):
                 step = known.step[row, h, d]
                 if step > 0 and d != C_SHARE:
-                    part = in_share if d in (C_INPUT, C_CACHE) else (1 - in_share if d == C_OUTPUT else 1.0)
-                    bound = min(step / (1 + step / 2), 1.0)  # above 1 - exp(-step)
-                    worth = worth or part * bound * most > least_usd_per_hour
+                    rises = min(step * (1 - step / 2 * (1 - step / 3)), 1.0)  # above 1 - exp(-step), and close to it
+                    worth = worth or _part(known, row, h, d) * rises * most > least_usd_per_hour
         costs[row] = worth
         failed = np.float64(known.sums[row, QUARTER_HOUR, ERR])
         fails[row] = failed > LEAST_FAILED and failed > FAILING_SHARE * np.float64(known.sums[row, QUARTER_HOUR, N])
+
+
+def excess_of(known: Known, rows: NDArray[np.intp]) -> tuple[Floats, Floats]:
+    """Dollars of some rows above the usual by horizon and channel: in the horizon, and an hour; (rows, h, channels).
+
+    A driver's excess is its part of the cost times 1 - exp(-step); that of the volume is what is above usual. A part's
+    odds say nothing of its dollars: those are the volume's.
+    """
+    rise = 1 - np.exp(-np.clip(known.step[rows], -20, 20))
+    in_horizon, hourly = np.empty((2, len(rows), _H, len(CHANNELS)))
+    _fill_excess(known, rows, rise, in_horizon, hourly)
+    return in_horizon, hourly
+
+
+@compiled
+def _fill_excess(known: Known, rows: NDArray[np.intp], rise: Floats, in_horizon: Floats, hourly: Floats) -> None:
+    for at in range(len(rows)):
+        row = int(rows[at])
+        for h in range(_H):
+            tokens, rate = np.float64(known.sums[row, h, PAID]), np.float64(known.usd[row, h])
+            total = tokens + np.float64(known.sums[row, h, GPU])
+            token_rate = rate * (tokens / total if total > 0 else 0.0)
+            for d in range(_D):
+                share = max(_part(known, row, h, d) * np.float64(rise[at, h, d]), 0.0)
+                in_horizon[at, h, d] = share * tokens
+                hourly[at, h, d] = share * token_rate * 60
+            above = max(rate - _usual(known, row, h), 0.0)
+            in_horizon[at, h, C_VOLUME] = in_horizon[at, h, C_SHARE] = total * (above / rate if rate > 0 else 0.0)
+            hourly[at, h, C_VOLUME] = hourly[at, h, C_SHARE] = above * 60
+
+
+@compiled
+def _part(known: Known, row: int, h: int, d: int) -> float:
+    """The part of a row's cost that a driver bears upon."""
+    if d in (C_INPUT, C_CACHE, C_OUTPUT):
+        listed = max(np.float64(known.sums[row, h, LIST]), 1e-30)
+        of_input = min(np.float64(known.sums[row, h, LIST_IN]) / listed, 1.0)
+        return 1 - of_input if d == C_OUTPUT else of_input
+    return 1.0

@@ -14,19 +14,19 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.active import Active, active_series
+from detectors.active import Active, active_series, totals_of
 from detectors.admission import NEVER
-from detectors.baselines import Activity, Baselines, BaselineState, Known, totals_of
-from detectors.clock import minute_of
+from detectors.baselines import Activity, Baselines, BaselineState, Floats, Known
+from detectors.deployed import DeployedState, note, notes_of, nothing_deployed, since_deployment, with_services
 from detectors.events import DeploymentEvent
 from detectors.frame import UNPRICED, Key
 from detectors.ledger import ClosedRows
 from detectors.parts import Counted, PartsState, count_models, culprits, parts_of, parts_start
 from detectors.reports import SeriesReport, merge, take
-from detectors.residuals import look_around, residuals_of
+from detectors.residuals import excess_of, look_around, residuals_of
 from detectors.rhythm import Rhythm
 from detectors.series import SERVICE, SeriesName, SeriesState, SeriesTable, TeamChanges, View, team_at
-from detectors.verdicts import ANOMALOUS, NO_DEPLOYMENT, Detector, Seen, Verdicts, excess_by_channel
+from detectors.verdicts import ANOMALOUS, Detector, Seen, Verdicts
 
 SAMPLE_ONE_IN = 64
 """One of so many minutes of a service is an example for what learns of the usual."""
@@ -43,12 +43,7 @@ class SeriesWatchState(msgspec.Struct):
     series: SeriesState
     baselines: BaselineState
     parts: PartsState
-    deployed: dict[str, int]
-    """Minute of the newest deployment of each service."""
-    deployed_at: NDArray[np.int32]
-    """The same of the service of each series."""
-    active_before: NDArray[np.int32]
-    """In how many minutes each service's own series had been active by then."""
+    deployed: DeployedState
     key_last: NDArray[np.int32]
     """The minute in which each key was last active."""
 
@@ -100,8 +95,8 @@ class SeriesWatch:
 
     def start(self) -> SeriesWatchState:
         """Nothing seen yet."""
-        empty = [np.zeros(0, np.int32) for _ in range(3)]
-        return SeriesWatchState(self.table.start(), self._baselines.start(), parts_start(), {}, *empty)
+        table, baselines = self.table.start(), self._baselines.start()
+        return SeriesWatchState(table, baselines, parts_start(), nothing_deployed(), np.zeros(0, np.int32))
 
     def step(
         self, state: SeriesWatchState, closed: ClosedRows, deployments: list[list[DeploymentEvent]], keys: list[Key]
@@ -119,71 +114,60 @@ class SeriesWatch:
         keys
             All keys so far, in an order that only grows; ``key`` of the rows points into it.
         """
-        if not len(closed):
+        if not len(closed.at):
             return state, []
         self._extend(state, keys)
-        teams = self.table.count_teams(state.series, keys, closed)
-        spoken: list[_Spoken] = []
-        new = [number for number, made in enumerate(deployments) if made and number]
-        for first, end in pairwise([0, *new, len(closed)]):
-            self.note(state, deployments[first])
-            spoken += self._judge(state, closed.some(first, end), teams)
+        series = state.series
+        teams = self.table.count_teams(series, keys, closed)
+        notes = notes_of(state.deployed, series, self.table, list(zip(closed.at.tolist(), deployments, strict=True)))
+        active = active_series(closed, series.of_key, series.whole, state.key_last)
+        since = since_deployment(state.deployed, notes, series, active)
+        spoken = []
+        for rows, at in self._in_blocks(state, active):
+            looked_at, excess = self._worth_a_look(rows)
+            seen = _seen(rows, (since[0][at][looked_at], since[1][at][looked_at]), excess, looked_at)
+            spoken += self._speak(series, teams, rows, seen, looked_at)
         return state, _by_minute(spoken, closed.at)
 
-    def note(self, state: SeriesWatchState, deployments: list[DeploymentEvent]) -> None:
-        """Keep the newest deployment of each service; one told late may be older than the last."""
-        for made in deployments:
-            minute = minute_of(made.time)
-            if minute < state.deployed.get(made.service, NEVER):
-                continue
-            state.deployed[made.service] = minute
-            service = self.table.service_of(state.series, made.service)
-            if service is not None:
-                state.deployed_at[state.series.service == service] = minute
-            place = self.table.place_of(state.series, SeriesName(("service",), (made.service,)))
-            if place is not None:
-                active = state.baselines.active_minutes
-                state.active_before[place] = active[place] if place < len(active) else 0
+    def note(self, state: SeriesWatchState, minute: int, deployments: list[DeploymentEvent]) -> None:
+        """Keep deployments after which nothing has closed yet."""
+        note(state.deployed, notes_of(state.deployed, state.series, self.table, [(minute, deployments)]))
 
     def _extend(self, state: SeriesWatchState, keys: list[Key]) -> None:
-        """Make room for new keys and their series."""
+        """Make room for new keys, their series and services."""
         self.table.extend(state.series, keys)
-        known, now = len(state.active_before), len(state.series.names)
-        if now > known:
-            deployed = np.array([state.deployed.get(name, NEVER) for name in state.series.services], np.int32)
-            state.deployed_at = np.concatenate([state.deployed_at, deployed[state.series.service[known:]]])
-            state.active_before = np.concatenate([state.active_before, np.zeros(now - known, np.int32)])
+        state.deployed = with_services(state.deployed, state.series.services)
         if len(keys) > len(state.key_last):
             more = np.full(len(keys) + len(keys) // 2 - len(state.key_last), NEVER, np.int32)
             state.key_last = np.concatenate([state.key_last, more])
 
-    def _judge(self, state: SeriesWatchState, closed: ClosedRows, teams: TeamChanges) -> Iterator[_Spoken]:
-        """Judge minutes with no deployment between them."""
+    def _in_blocks(self, state: SeriesWatchState, active: Active) -> Iterator[tuple[_Rows, slice]]:
+        """Learn of the active series, some thousand rows at a time; each with its place among all."""
         series = state.series
-        active = active_series(closed, series.of_key, series.whole, state.key_last)
-        for given, unpriced in _in_blocks(active):
+        for at in _blocks(active):
+            given = _activity(active, at)
             state.baselines, known, rhythm = self._baselines.step(state.baselines, given, len(series.names))
             state.parts, models = count_models(state.parts, series, known)
             role = series.role[known.series]
             sampled, above_usd = _sampled(series, known, role), np.empty(len(role))
-            rows = _Rows(known, rhythm, models, unpriced, role, sampled, above_usd)
-            spoken = self._speak(state, rows, self._worth_a_look(rows), teams)
-            if spoken is not None:
-                yield spoken
+            yield _Rows(known, rhythm, models, active.summed[at, UNPRICED], role, sampled, above_usd), at
 
-    def _worth_a_look(self, rows: _Rows) -> NDArray[np.intp]:
-        """Rows that may cost something above the usual, or that somebody may ask for."""
-        costs, fails = np.empty((2, len(rows.role)), bool)
-        look_around(rows.known, WORTH_A_LOOK_USD_PER_HOUR, costs, fails, rows.above_usd)
-        if self._looks_at_all:
-            return np.arange(len(costs))
-        return np.flatnonzero(costs | (rows.unpriced > 0) | rows.sampled | (fails & (rows.role == SERVICE)))
+    def _worth_a_look(self, rows: _Rows) -> tuple[NDArray[np.intp], tuple[Floats, Floats]]:
+        """Rows that cost something above the usual, or that somebody may ask for; and what they cost above it."""
+        may_cost, fails = np.empty((2, len(rows.role)), bool)
+        look_around(rows.known, WORTH_A_LOOK_USD_PER_HOUR, may_cost, fails, rows.above_usd)
+        asked_for = (rows.unpriced > 0) | rows.sampled | (fails & (rows.role == SERVICE)) | self._looks_at_all
+        looked_at = np.flatnonzero(may_cost | asked_for)
+        excess, hourly = excess_of(rows.known, looked_at)
+        kept = (hourly > WORTH_A_LOOK_USD_PER_HOUR).any(axis=(1, 2)) | asked_for[looked_at]
+        if kept.all():
+            return looked_at, (excess, hourly)
+        return looked_at[kept], (excess[kept], hourly[kept])
 
     def _speak(
-        self, state: SeriesWatchState, rows: _Rows, looked_at: NDArray[np.intp], teams: TeamChanges
-    ) -> _Spoken | None:
+        self, series: SeriesState, teams: TeamChanges, rows: _Rows, seen: Seen, looked_at: NDArray[np.intp]
+    ) -> list[_Spoken]:
         """Judge the rows that cost something above the usual; keep those that somebody speaks of or asks for."""
-        seen = _seen(state, rows, looked_at)
         worth = (seen.excess_usd_per_hour > WORTH_A_LOOK_USD_PER_HOUR).any(axis=(1, 2)) | (seen.unpriced_requests > 0)
         wanted = np.zeros(len(seen), bool)
         for detector in self._pooled:
@@ -197,30 +181,24 @@ class SeriesWatch:
             speaks = speaks | (verdict.status == ANOMALOUS)
         chosen = np.flatnonzero(speaks)
         if not len(chosen):
-            return None
-        names = [state.series.names[place] for place in seen.residuals.series[chosen].tolist()]
-        blamed = culprits(state.series, rows.known, rows.above_usd, looked_at[chosen])
-        return _Spoken(
-            names,
-            _teams(state.series, teams, seen, chosen),
-            blamed,
-            take(seen, chosen),
-            [take(verdict, chosen) for verdict in verdicts],
-        )
+            return []
+        names = [series.names[place] for place in seen.residuals.series[chosen].tolist()]
+        blamed = culprits(series, rows.known, rows.above_usd, looked_at[chosen])
+        spoken = [take(verdict, chosen) for verdict in verdicts]
+        return [_Spoken(names, _teams(series, teams, seen, chosen), blamed, take(seen, chosen), spoken)]
 
 
-def _seen(state: SeriesWatchState, rows: _Rows, looked_at: NDArray[np.intp]) -> Seen:
+def _seen(
+    rows: _Rows,
+    since: tuple[NDArray[np.int32], NDArray[np.int32]],
+    excess: tuple[Floats, Floats],
+    looked_at: NDArray[np.intp],
+) -> Seen:
     """All that detectors see of some rows."""
     residuals = residuals_of(rows.known, rows.rhythm, looked_at)
-    whole, made = rows.known.whole[looked_at], state.deployed_at[residuals.series]
-    known = made != NEVER
-    since = np.where(known, residuals.minute - np.where(known, made, 0), NO_DEPLOYMENT).astype(np.int32)
-    active = rows.known.active_minutes[whole] - state.active_before[rows.known.series[whole]]
-    active = np.where(known, active, NO_DEPLOYMENT).astype(np.int32)
-    excess, hourly = excess_by_channel(residuals)
     parts = parts_of(rows.known, rows.models, looked_at)
     unpriced, role = rows.unpriced[looked_at], rows.role[looked_at]
-    return Seen(residuals, role, since, active, unpriced, excess, hourly, parts, rows.sampled[looked_at])
+    return Seen(residuals, role, *since, unpriced, *excess, parts, rows.sampled[looked_at])
 
 
 def _sampled(series: SeriesState, known: Known, role: NDArray[np.int8]) -> NDArray[np.bool_]:
@@ -235,24 +213,25 @@ def _teams(series: SeriesState, teams: TeamChanges, seen: Seen, rows: NDArray[np
     return [team_at(series, teams, place, minute) for place, minute in places]
 
 
-def _in_blocks(active: Active) -> Iterator[tuple[Activity, NDArray[np.int64]]]:
-    """Active series some thousand at a time, the parts of a service together, and each one's unpriced requests."""
-    totals, late_totals = totals_of(active.summed.T), totals_of(active.late_summed.T)
+def _blocks(active: Active) -> Iterator[slice]:
+    """Some thousand rows at a time, the parts of a service together."""
     first, rows = 0, len(active.series)
     while first < rows:
         end = min(first + ROWS_AT_ONCE, rows)
         while end < rows and active.whole[end] == active.whole[end - 1]:
             end += 1
-        at = slice(first, end)
-        late = slice(*np.searchsorted(active.late_row, [first, end]))
-        yield (
-            Activity(
-                active.minute[at], active.series[at], active.whole[at] - np.int32(first), totals[at],
-                active.late_row[late] - np.int32(first), active.late_age_minutes[late], late_totals[late],
-            ),
-            active.summed[at, UNPRICED],
-        )  # fmt: skip
+        yield slice(first, end)
         first = end
+
+
+def _activity(active: Active, at: slice) -> Activity:
+    """Some rows of what was active, with the late rows that came in with them."""
+    first = np.int32(at.start)
+    late = slice(*np.searchsorted(active.late_row, [at.start, at.stop]))
+    return Activity(
+        active.minute[at], active.series[at], active.whole[at] - first, totals_of(active.summed[at].T),
+        active.late_row[late] - first, active.late_age_minutes[late], totals_of(active.late_summed[late].T),
+    )  # fmt: skip
 
 
 def _by_minute(spoken: list[_Spoken], minutes: NDArray[np.int32]) -> list[SeriesReport | None]:

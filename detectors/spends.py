@@ -45,6 +45,8 @@ class Spends:
         return [self._spend(key[a:b], minute[a:b], values[:, a:b]) for a, b in pairwise(bounds)]
 
     def _spend(self, key: NDArray[np.int32], minute: NDArray[np.int32], values: NDArray[np.int64]) -> Spend:
+        if len(minute) and minute[0] == minute[-1]:  # no late rows: each key stands once, in order
+            return Spend([self._narrow[k] for k in key.tolist()], np.arange(len(key), dtype=np.int32), minute, values)
         distinct, place = np.unique(key, return_inverse=True)
         return Spend([self._narrow[k] for k in distinct.tolist()], place.astype(np.int32), minute, values)
 

@@ -17,14 +17,8 @@ from detectors.baselines import (
     C_SHARE,
     C_UNIT,
     C_VOLUME,
-    CHANNELS,
-    GPU,
-    LIST,
-    LIST_IN,
-    PAID,
     Floats,
 )
-from detectors.compiled import compiled
 from detectors.drivers import CACHE, INPUT, MIX, OUTPUT, REQUESTS, UNIT
 from detectors.residuals import Residuals
 
@@ -61,7 +55,7 @@ class Seen(msgspec.Struct, frozen=True):
     """Those of them in which the service was active: what a change does shows in its first hours of traffic."""
     unpriced_requests: NDArray[np.int64]
     excess_usd: Floats
-    """Dollars above the usual by horizon and channel, (rows, h, channels); see :func:`excess_by_channel`."""
+    """Dollars above the usual by horizon and channel, (rows, h, channels); :func:`detectors.residuals.excess_of`."""
     excess_usd_per_hour: Floats
     """The same an hour, at the present rate."""
     parts: Parts
@@ -174,37 +168,3 @@ def judge(
         excess_usd.reshape(usable.shape)[at, best],
         usd_per_hour.reshape(usable.shape)[at, best],
     )
-
-
-def excess_by_channel(residuals: Residuals) -> tuple[Floats, Floats]:
-    """Dollars above the usual by horizon and channel: in the horizon, and an hour; shape (rows, h, channels).
-
-    A driver's excess is its part of the cost times 1 - exp(-step); that of the volume is what is above usual. A part's
-    odds say nothing of its dollars: those are the volume's.
-    """
-    r = residuals
-    rise = 1 - np.exp(-np.clip(r.step, -20, 20))
-    in_horizon, hourly = np.empty((2, *r.step.shape[:2], len(CHANNELS)))
-    _fill_excess(r.sums, rise, r.usd_per_minute, r.usual_usd_per_minute, in_horizon, hourly)
-    return in_horizon, hourly
-
-
-@compiled
-def _fill_excess(
-    sums: Floats, rise: Floats, per_minute: Floats, usual: Floats, in_horizon: Floats, hourly: Floats
-) -> None:
-    rows, horizons, drivers = rise.shape
-    for row in range(rows):
-        for h in range(horizons):
-            tokens, rate = np.float64(sums[row, h, PAID]), np.float64(per_minute[row, h])
-            total = tokens + np.float64(sums[row, h, GPU])
-            token_rate = rate * (tokens / total if total > 0 else 0.0)
-            in_share = min(np.float64(sums[row, h, LIST_IN]) / max(np.float64(sums[row, h, LIST]), 1e-30), 1.0)
-            for d in range(drivers):
-                part = in_share if d in (C_INPUT, C_CACHE) else (1 - in_share if d == C_OUTPUT else 1.0)
-                share = max(part * np.float64(rise[row, h, d]), 0.0)
-                in_horizon[row, h, d] = share * tokens
-                hourly[row, h, d] = share * token_rate * 60
-            above = max(rate - np.float64(usual[row, h]), 0.0)
-            in_horizon[row, h, C_VOLUME] = in_horizon[row, h, C_SHARE] = total * (above / rate if rate > 0 else 0.0)
-            hourly[row, h, C_VOLUME] = hourly[row, h, C_SHARE] = above * 60

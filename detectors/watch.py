@@ -65,13 +65,13 @@ class Watch:
         made = [due_deployments(state.ledger, minute) for minute in closed.at.tolist()]
         state.series, judged = self._series.step(state.series, closed, made, keys)
         minutes = zip(closed.at.tolist(), judged, self._spends.of(keys, closed), made, strict=True)
-        reports = [MinuteReport(self._shard, minute, minute, *said) for minute, *said in minutes]
+        reports = [MinuteReport(self._shard, at, at, report, spend, due) for at, report, spend, due in minutes]
         if reports:
             reports[0] = self._with_counts(state, reports[0])
         through = state.ledger.closed
         if through > state.reported and (not reports or reports[-1].minute < through):
             due = due_deployments(state.ledger, through)
-            self._series.note(state.series, due)
+            self._series.note(state.series, through, due)
             reports.append(MinuteReport(self._shard, through, through, None, None, due))
         state.reported = through
         return state, reports

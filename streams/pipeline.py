@@ -99,8 +99,5 @@ class Pipeline:
             self._watches[shard], made = self._stages.watches[shard].step(self._watches[shard], frame)
             reports += made
         reports.sort(key=lambda report: (report.minute, report.shard))
-        alerts: list[Alert] = []
-        for report in reports:
-            self._incidents, raised = self._stages.incidents.step(self._incidents, report)
-            alerts += raised
+        self._incidents, alerts = self._stages.incidents.step(self._incidents, *reports)
         return Passed(output, reports, alerts)
