@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from detectors.admission import NEVER
 from detectors.events import Alert
 from detectors.intake import IntakeOutput, RawMessage
 from detectors.watch import MinuteReport
@@ -68,6 +69,11 @@ class Pipeline:
     def high_minute(self) -> int | None:
         """The highest event minute seen, or None before the first event."""
         return max(self.intake_state.high_minute.values(), default=None)
+
+    @property
+    def judged_minute(self) -> int | None:
+        """Up to which minute everything is judged, or None before the first one."""
+        return None if self._incidents.done == NEVER else self._incidents.done
 
     @property
     def open_incidents(self) -> int:

@@ -7,7 +7,9 @@ Delivery reads and marks them through a connection of its own.
 deliveries    one row an alert and receiver, in order of ``number``
               ``(receiver, alert_id, sequence)`` is unique: an alert put in again is the same alert
               ``status``: ``waiting``; ``intended`` from before the POST until its outcome is on disk,
-              so what is found intended at a start may have been sent; ``delivered``; ``dead``
+              so what is found intended at a start may have been sent; ``delivered``; ``dead``;
+              ``held`` while catching up, then ``waiting`` or ``digested``: told of by a digest
+              ``kind``: what ``alert`` holds, an alert or a digest
               ``not_before``: Unix seconds until which a failed one lets others go first
 memos         what a receiver's notifier wants to know again of an incident, as JSON
 ============  ========================================================================================
@@ -24,6 +26,8 @@ from typing import Literal, Protocol
 import msgspec
 
 from detectors.events import Alert
+from streams.delivery.past import Held, sort_out
+from streams.notifiers.digest import Digest
 from streams.notifiers.notifier import Memo
 
 _BUSY_SECONDS = 30.0
@@ -35,7 +39,9 @@ _TABLES = (
         alert_id TEXT NOT NULL,
         sequence INTEGER NOT NULL,
         alert BLOB NOT NULL,
-        status TEXT NOT NULL DEFAULT 'waiting' CHECK (status IN ('waiting', 'intended', 'delivered', 'dead')),
+        kind TEXT NOT NULL DEFAULT 'alert' CHECK (kind IN ('alert', 'digest')),
+        status TEXT NOT NULL DEFAULT 'waiting'
+            CHECK (status IN ('waiting', 'intended', 'delivered', 'dead', 'held', 'digested')),
         attempts INTEGER NOT NULL DEFAULT 0,
         answer TEXT NOT NULL DEFAULT '',
         inserted_seconds REAL NOT NULL,
@@ -46,13 +52,27 @@ _TABLES = (
     """CREATE INDEX IF NOT EXISTS deliveries_open ON deliveries (receiver, number)
         WHERE status IN ('waiting', 'intended')""",
     "CREATE INDEX IF NOT EXISTS deliveries_incident ON deliveries (alert_id, receiver)",
+    "CREATE INDEX IF NOT EXISTS deliveries_held ON deliveries (number) WHERE status = 'held'",
     """CREATE TABLE IF NOT EXISTS memos (
         alert_id TEXT NOT NULL, receiver TEXT NOT NULL, memo BLOB NOT NULL, PRIMARY KEY (alert_id, receiver)
     ) WITHOUT ROWID""",
 )
 
+_FROM_VERSION_1 = (
+    "ALTER TABLE deliveries RENAME TO deliveries_of_version_1",
+    "DROP INDEX deliveries_open",
+    "DROP INDEX deliveries_incident",
+    *_TABLES,
+    """INSERT INTO deliveries (number, receiver, alert_id, sequence, alert, status, attempts, answer,
+        inserted_seconds, not_before, settled_seconds)
+        SELECT number, receiver, alert_id, sequence, alert, status, attempts, answer, inserted_seconds, not_before,
+        settled_seconds FROM deliveries_of_version_1""",
+    "DROP TABLE deliveries_of_version_1",
+)
+"""Version 1 of the state file knew neither what is held nor digests."""
+
 _NEXT = """
-    SELECT d.number, d.alert, d.status, m.memo FROM deliveries AS d
+    SELECT d.number, d.alert, d.kind, d.status, m.memo FROM deliveries AS d
     LEFT JOIN memos AS m ON m.alert_id = d.alert_id AND m.receiver = d.receiver
     WHERE d.receiver = ?1 AND d.status IN ('waiting', 'intended') AND d.not_before <= ?2
       AND NOT EXISTS (
@@ -84,9 +104,13 @@ class Pending(msgspec.Struct, frozen=True):
 
     number: int
     receiver: str
-    alert: Alert
+    alert: Alert | Digest
     memo: Memo | None
     possible_duplicate: bool
+
+
+KINDS: dict[str, type[Alert | Digest]] = {"alert": Alert, "digest": Digest}
+"""What a delivery may bring, by the word that it is kept under."""
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -100,7 +124,7 @@ class DeadLetter(msgspec.Struct, frozen=True):
     """An alert that a receiver refused, with its answer."""
 
     receiver: str
-    alert: Alert
+    alert: Alert | Digest
     answer: str
     attempts: int
     at_seconds: float
@@ -108,6 +132,14 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
 class Outbox(Protocol):
     """What delivery needs of an outbox. Every method is durable when it returns."""
+
+    async def newest_held(self) -> float | None:
+        """Return the newest event time of what is held back while catching up (Unix seconds), or None."""
+        ...
+
+    async def let_go(self) -> None:
+        """Hold back nothing more: one digest a receiver for what is over, the rest as it is."""
+        ...
 
     async def receivers(self) -> list[str]:
         """Return the receivers that anything waits for."""
@@ -140,6 +172,8 @@ class SqliteOutbox:
         Who hears of an alert, given who has heard of its incident: :meth:`streams.delivery.routes.Routes.receivers_of`.
     clock
         Unix seconds.
+    is_past
+        Whether an alert that is raised at a moment of the clock is to be held back for a digest.
 
     Notes
     -----
@@ -152,15 +186,17 @@ class SqliteOutbox:
         path: Path | str,
         receivers_of: Callable[[Alert, Sequence[str]], Sequence[str]],
         clock: Callable[[], float],
+        is_past: Callable[[Alert, float], bool] = lambda alert, now: False,
     ) -> None:
         self._path = path
         self._receivers_of = receivers_of
         self._clock = clock
+        self._is_past = is_past
         self._own: sqlite3.Connection | None = None
 
-    def prepare(self, connection: sqlite3.Connection) -> None:
-        """Make the tables where they are missing."""
-        for statement in _TABLES:
+    def prepare(self, connection: sqlite3.Connection, written_by: int | None = None) -> None:
+        """Make the tables where they are missing, or of what an older version of the state file wrote."""
+        for statement in _FROM_VERSION_1 if written_by == 1 else _TABLES:
             connection.execute(statement)
 
     def insert(self, connection: sqlite3.Connection, alerts: Sequence[Alert]) -> None:
@@ -169,12 +205,45 @@ class SqliteOutbox:
         for alert in alerts:
             asked = "SELECT receiver FROM deliveries WHERE alert_id = ? GROUP BY receiver ORDER BY min(number)"
             told = [row[0] for row in connection.execute(asked, (alert.alert_id,))]
-            encoded = msgspec.json.encode(alert)
+            asked = "SELECT DISTINCT receiver FROM deliveries WHERE alert_id = ? AND status = 'held'"
+            held_back = {row[0] for row in connection.execute(asked, (alert.alert_id,))}
+            encoded, is_past = msgspec.json.encode(alert), self._is_past(alert, now)
+            for receiver in self._receivers_of(alert, told):
+                is_held = receiver in held_back or (is_past and receiver not in told)
+                status = "held" if is_held else "waiting"
+                connection.execute(
+                    "INSERT OR IGNORE INTO deliveries (receiver, alert_id, sequence, alert, status, inserted_seconds)"
+                    " VALUES (?, ?, ?, ?, ?, ?)",
+                    (receiver, alert.alert_id, alert.sequence, encoded, status, now),
+                )
+
+    async def newest_held(self) -> float | None:
+        """Return the newest event time of what is held back (Unix seconds), or None."""
+        return max((held.alert.time.timestamp() for held in self._held(self._connection())), default=None)
+
+    async def let_go(self) -> None:
+        """Hold back nothing more: one digest a receiver for what is over, the rest as it is."""
+        now = self._clock()
+        with self._transaction() as connection:
+            sorted_out = sort_out(self._held(connection))
             connection.executemany(
-                "INSERT OR IGNORE INTO deliveries (receiver, alert_id, sequence, alert, inserted_seconds)"
-                " VALUES (?, ?, ?, ?, ?)",
-                [(r, alert.alert_id, alert.sequence, encoded, now) for r in self._receivers_of(alert, told)],
+                "UPDATE deliveries SET status = 'digested', settled_seconds = ? WHERE number = ?",
+                [(now, number) for number in sorted_out.digested],
             )
+            connection.execute("UPDATE deliveries SET status = 'waiting' WHERE status = 'held'")
+            connection.executemany(
+                "INSERT INTO deliveries (receiver, alert_id, sequence, alert, kind, inserted_seconds)"
+                " VALUES (?, ?, ?, ?, 'digest', ?)",
+                [
+                    (receiver, digest.alert_id, digest.sequence, msgspec.json.encode(digest), now)
+                    for receiver, digest in sorted_out.digests.items()
+                ],
+            )
+
+    @staticmethod
+    def _held(connection: sqlite3.Connection) -> list[Held]:
+        asked = "SELECT number, receiver, alert FROM deliveries WHERE status = 'held' ORDER BY number"
+        return [Held(n, receiver, msgspec.json.decode(a, type=Alert)) for n, receiver, a in connection.execute(asked)]
 
     async def receivers(self) -> list[str]:
         """Return the receivers that anything waits for."""
@@ -186,11 +255,11 @@ class SqliteOutbox:
         row = self._connection().execute(_NEXT, (receiver, self._clock())).fetchone()
         if row is None:
             return None
-        number, alert, status, memo = row
+        number, alert, kind, status, memo = row
         return Pending(
             number,
             receiver,
-            msgspec.json.decode(alert, type=Alert),
+            msgspec.json.decode(alert, type=KINDS[kind]),
             msgspec.json.decode(memo, type=Memo) if memo is not None else None,
             possible_duplicate=status == "intended",
         )
@@ -228,12 +297,12 @@ class SqliteOutbox:
     def dead_letters(self) -> list[DeadLetter]:
         """Return what receivers have refused, oldest first."""
         asked = (
-            "SELECT receiver, alert, answer, attempts, settled_seconds FROM deliveries"
+            "SELECT receiver, alert, kind, answer, attempts, settled_seconds FROM deliveries"
             " WHERE status = 'dead' ORDER BY number"
         )
         return [
-            DeadLetter(receiver, msgspec.json.decode(alert, type=Alert), answer, attempts, at)
-            for receiver, alert, answer, attempts, at in self._connection().execute(asked)
+            DeadLetter(receiver, msgspec.json.decode(alert, type=KINDS[kind]), answer, attempts, at)
+            for receiver, alert, kind, answer, attempts, at in self._connection().execute(asked)
         ]
 
     def close(self) -> None:

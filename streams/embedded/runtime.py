@@ -72,6 +72,9 @@ class Delivery(Protocol):
     def show_gauges(self) -> None:
         """Tell the metrics what waits."""
 
+    def note_reached(self, minute: int | None) -> None:
+        """Hear which minute detection has come to, all its alerts being in the outbox."""
+
 
 class EmbeddedService:
     """The service of ``burstwatch run``.
@@ -242,6 +245,7 @@ class EmbeddedService:
                 self._metrics.watermark_lag(time.time() - high * 60)
             self._metrics.inbox(self._store.waiting.events)
             self._delivery.show_gauges()
+            self._delivery.note_reached(self._processor.saved_minute)
             self._tell_of("delivery", self._delivery.trouble)
             await asyncio.sleep(_GAUGES_SECONDS)
 

@@ -45,10 +45,18 @@ class OutboxDelivery:
 
     def __init__(self, path: Path, mailroom: Mailroom, metrics: Metrics) -> None:
         self._metrics = metrics
-        self.outbox = SqliteOutbox(path, mailroom.receivers_of, time.time)
+        self.outbox = SqliteOutbox(path, mailroom.receivers_of, time.time, mailroom.is_past)
         self.trouble: str | None = None
         self.check, self.adopt = mailroom.check, mailroom.adopt
-        self._round = mailroom.open_round(self.outbox)
+        self._reached_minute: int | None = None
+        self._round = mailroom.open_round(self.outbox, self._reached)
+
+    async def _reached(self) -> int | None:
+        return self._reached_minute
+
+    def note_reached(self, minute: int | None) -> None:
+        """Hear which minute detection has come to, all its alerts being in the outbox."""
+        self._reached_minute = minute
 
     async def run(self) -> None:
         """Deliver until told to stop; a disk that takes nothing is waited for."""

@@ -22,8 +22,10 @@ from detectors.intake import Reject
 from streams.sources.http import Kind
 from streams.tally import Tally, pages_of_the_week
 
-SCHEMA_VERSION = 1
-"""Of the tables; raise it with every change, and say in :meth:`Store.open` how the older one is read."""
+SCHEMA_VERSION = 2
+"""Of the tables; raise it with every change, and make what is there anew as the outbox does for version 1."""
+OLDEST_VERSION = 1
+"""Older ones are refused, never misread."""
 
 _APPLICATION_ID = 0x42575443
 _BUSY_SECONDS = 30.0
@@ -123,7 +125,8 @@ class Store:
     path
         Of the file; it and its directory are made if they are not there. One process at a time uses it.
     prepare_outbox, insert_alerts
-        Make the outbox's tables in this database; put alerts into them within the running transaction.
+        Make the outbox's tables in this database, given the version of those that are there, or None; put alerts into
+        them within the running transaction.
     rejected_kept
         How many refused events are kept, newest first.
 
@@ -136,7 +139,7 @@ class Store:
     def __init__(
         self,
         path: Path,
-        prepare_outbox: Callable[[sqlite3.Connection], None],
+        prepare_outbox: Callable[[sqlite3.Connection, int | None], None],
         insert_alerts: Callable[[sqlite3.Connection, Sequence[Alert]], None],
         rejected_kept: int = 100_000,
     ) -> None:
@@ -155,24 +158,28 @@ class Store:
             os.close(self._claim)
             raise
 
-    def _open(self, prepare_outbox: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:
+    def _open(self, prepare_outbox: Callable[[sqlite3.Connection, int | None], None]) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         written_by = connection.execute("PRAGMA application_id").fetchone()[0]
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         has_tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] > 0
-        if has_tables and (written_by, version) != (_APPLICATION_ID, SCHEMA_VERSION):
+        is_ours = written_by == _APPLICATION_ID and OLDEST_VERSION <= version <= SCHEMA_VERSION
+        if has_tables and not is_ours:
             connection.close()
             raise StateError(
                 f"{self.path} has schema version {version} of application {written_by:#x}, this Burstwatch reads "
-                f"version {SCHEMA_VERSION} of {_APPLICATION_ID:#x}: run the version that wrote it, "
-                "or name another state file"
+                f"versions {OLDEST_VERSION} to {SCHEMA_VERSION} of {_APPLICATION_ID:#x}: "
+                "run the version that wrote it, or name another state file"
             )
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA journal_size_limit = 67108864")
         if not has_tables:
             connection.executescript(_TABLES)
-        prepare_outbox(connection)
+        connection.execute("BEGIN IMMEDIATE")
+        prepare_outbox(connection, version if has_tables else None)
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        connection.execute("COMMIT")
         return connection
 
     @contextmanager

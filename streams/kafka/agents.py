@@ -113,7 +113,7 @@ class Holding:
     async def save(self) -> None:
         """Save the state, and prove the lease by it."""
         began = time.monotonic()
-        await self.lease.checkpoint(self.work.pages, self.work.notes)
+        await self.lease.checkpoint(self.work.pages, self.work.notes, self.work.reached)
         self._saved_at = time.monotonic()
         self._observe.saved(self._saved_at - began)
 

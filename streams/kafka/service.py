@@ -74,6 +74,7 @@ class WorkerService:
             watches=stages.watches,
             incidents=stages.incidents,
             receivers_of=self._mailroom.receivers_of,
+            is_past=self._mailroom.is_past,
             open_delivery=self._mailroom.open_round,
             idle_seconds=settings.idle_seconds,
             observe_intake=self._tally.add_intake,

@@ -12,9 +12,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from detectors.admission import NEVER
+from streams.kafka.checkpoint import OWNER, ROOT, Root, owner_in
 from streams.kafka.client import connection, new_consumer
 from streams.kafka.intake import high_minute_in
-from streams.kafka.lease import OWNER, ROOT, Root, owner_in
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.topics import (
     ALERTS,
@@ -107,6 +107,12 @@ async def _lane(consumer: AIOKafkaConsumer, stage: str, given: TopicPartition, s
     first = (await consumer.beginning_offsets([given]))[given]
     lag = (await consumer.end_offsets([given]))[given] - (saved.root.next_offset if saved.root else first)
     return PartitionStatus(stage, given.partition, lag, None, saved.saved_ms, saved.owner)
+
+
+async def newest_root(settings: KafkaSettings, state: str, partition: int = 0) -> Root | None:
+    """Return what the last checkpoint of a lane says, or None before the first."""
+    async with new_consumer(settings) as consumer:
+        return (await _newest(consumer, TopicPartition(settings.topic(state), partition))).root
 
 
 async def _newest(consumer: AIOKafkaConsumer, place: TopicPartition) -> _Saved:

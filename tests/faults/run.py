@@ -25,11 +25,13 @@ CHUNKS = 24
 PARTITIONS = 2
 ALL_DONE_SECONDS = 90
 NEXT_CHUNK_SECONDS = 6
-ROUTES = """
+WEBHOOK = """
 receivers: {ours: {type: webhook, url_env: ALERT_URL}}
 default: [ours]
-retries: {first_pause_seconds: 0.1, longest_pause_seconds: 0.3, timeout_seconds: 3}
+retries: {first_pause_seconds: 0.1, longest_pause_seconds: 0.3, give_way_after_seconds: 1, timeout_seconds: 3}
 """
+ROUTES = f"{WEBHOOK}digest: {{after_minutes: null}}\n"
+"""Every word by itself, however old."""
 
 
 class StruckWorker(Worker):

@@ -9,8 +9,9 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
+from streams.kafka.checkpoint import LARGEST_PART_BYTES
 from streams.kafka.client import new_producer, open_admin
-from streams.kafka.lease import LARGEST_PART_BYTES, InputGapError, Lane, Lease, LeaseLostError, Place, StateError
+from streams.kafka.lease import InputGapError, Lane, Lease, LeaseLostError, Place, StateError
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.topics import create_topics
 from tests.kafka.reading import read_topic

@@ -13,7 +13,7 @@ from streams.embedded.store import SCHEMA_VERSION, Checkpoint, Progress, StateEr
 DATABASE = "burstwatch.db"
 
 
-def no_tables(_: sqlite3.Connection) -> None:
+def no_tables(_: sqlite3.Connection, __: int | None) -> None:
     """An outbox that needs none."""
 
 
