@@ -12,6 +12,8 @@ from detectors.intake import IntakeOutput, RawMessage
 from detectors.watch import MinuteReport
 from streams.app import Stages
 
+_SHAPE = "shape"
+
 
 class StateMismatchError(Exception):
     """Saved states do not fit the stages; the sentence says which and what to do."""
@@ -48,8 +50,14 @@ class Pipeline:
             self._watches = [watch.start() for watch in stages.watches]
             self._incidents = stages.incidents.start()
             return
+        shape = saved.get(_SHAPE, stages.shape.encode()).decode()
+        if shape != stages.shape:
+            raise StateMismatchError(
+                f"the state was made with {shape}, the configuration has {stages.shape}: set them back, or begin a new "
+                "state file"
+            )
         names = ["intake", *(f"watch/{shard}" for shard in range(len(stages.watches))), "incidents"]
-        if sorted(saved) != sorted(names):
+        if saved.keys() - {_SHAPE} != set(names):
             shards = sum(name.startswith("watch/") for name in saved)
             raise StateMismatchError(
                 f"the state has {shards} shards, the configuration {len(stages.watches)}: their number is fixed for "
@@ -94,6 +102,7 @@ class Pipeline:
         """Return the states, by stage."""
         watches = zip(self._stages.watches, self._watches, strict=True)
         return {
+            _SHAPE: self._stages.shape.encode(),
             "intake": self._stages.intake.encode(self.intake_state),
             **{f"watch/{shard}": watch.encode(state) for shard, (watch, state) in enumerate(watches)},
             "incidents": self._stages.incidents.encode(self._incidents),

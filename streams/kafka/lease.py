@@ -37,7 +37,7 @@ ACQUIRE_SECONDS = 120.0
 RELEASE_SECONDS = 10.0
 _TRANSACTION_TIMEOUT_MS = 60_000
 
-BEGIN_ANEW = "begin anew, as docs/operations.md tells: the topics between the stages and their states go together"
+BEGIN_ANEW = "stop all workers and run: burstwatch topics begin-anew"
 
 SENDER_HEADER, SEQUENCE_HEADER = "sender", "sequence"
 THE_LOG = ""
@@ -268,8 +268,8 @@ class Lease:
         state = f"the state in {self.lane.state_topic}, partition {self.lane.partition},"
         if root.format != FORMAT or root.schema not in (self.lane.schema, *self.lane.older_schemas):
             raise StateError(
-                f"{state} is {root.schema!r} in format {root.format}, this version reads {self.lane.schema!r} in "
-                f"format {FORMAT}: run the version that wrote it, or {BEGIN_ANEW}"
+                f"{state} is {root.schema!r} in format {root.format}, expected is {self.lane.schema!r} in format "
+                f"{FORMAT}: set the configuration back, run the version that wrote it, or {BEGIN_ANEW}"
             )
         if root.next_offset > end:
             raise StateError(

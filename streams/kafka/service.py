@@ -73,6 +73,7 @@ class WorkerService:
             intake=stages.intake,
             watches=stages.watches,
             incidents=stages.incidents,
+            shape=stages.shape,
             receivers_of=self._mailroom.receivers_of,
             is_past=self._mailroom.is_past,
             open_delivery=self._mailroom.open_round,

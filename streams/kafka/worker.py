@@ -47,7 +47,11 @@ GIVEN_UP = 70
 STOP_SECONDS = 60.0
 _LOOK_SECONDS = 5.0
 
-_SCHEMAS = {"watch": ("watch/1",), "incidents": ("incidents/1",), "deliver": ("deliver/2", "deliver/1")}
+_SCHEMAS = {
+    "watch": ("watch/1 by {shape}", "watch/1"),
+    "incidents": ("incidents/1 by {shape}", "incidents/1"),
+    "deliver": ("deliver/2", "deliver/1"),
+}
 """Of each agent's state: the version that is written, then the older ones that are read as well."""
 _INCIDENTS = "incidents-0"
 """The sender of all alerts."""
@@ -62,7 +66,8 @@ class TopicsError(Exception):
 class WorkerParts(msgspec.Struct, frozen=True):
     """What a worker is made of; all that is not Kafka.
 
-    ``watches`` has a stage a shard. ``receivers_of`` says who hears of an alert, given who has heard of its
+    ``watches`` has a stage a shard; ``shape`` names what of the configuration the stages' states depend on.
+    ``receivers_of`` says who hears of an alert, given who has heard of its
     incident, ``is_past`` whether it is held for a digest; ``open_delivery`` makes what serves an outbox, given how to
     learn which minute detection has come to. The observers are told of what was taken, of each
     minute report made, of each alert that came into the outbox with when the input came that raised it (Unix
@@ -72,6 +77,7 @@ class WorkerParts(msgspec.Struct, frozen=True):
     intake: Intake
     watches: Sequence[Stage[WatchState, Frame, MinuteReport]]
     incidents: Stage[IncidentsState, MinuteReport, Alert]
+    shape: str
     receivers_of: Callable[[Alert, Sequence[str]], Sequence[str]]
     is_past: Callable[[Alert, float], bool]
     open_delivery: Callable[[Outbox, Reached], Beside]
@@ -240,8 +246,11 @@ class KafkaWorker:
 
     def _hold(self, agent: str, partition: int, given: str, state: str, made: str, work: Work) -> Holding:
         topic = self._settings.topic
-        group, schemas = self._settings.application, _SCHEMAS[agent]
-        lane = Lane(agent, partition, topic(given), topic(state), topic(made), group, schemas[0], schemas[1:])
+        schema, *older = _SCHEMAS[agent]
+        lane = Lane(
+            agent, partition, topic(given), topic(state), topic(made), self._settings.application,
+            schema.format(shape=self._parts.shape), tuple(older),
+        )  # fmt: skip
         lease = Lease(self._settings, lane, self._name or f"process {os.getpid()}", self._passing)
         observer = Observer(saved=self._parts.observe_checkpoint)
         if agent == "deliver":

@@ -17,6 +17,7 @@ class Receiver:
         self._bodies: list[dict[str, Any]] = []
         self._lock = threading.Lock()
         self.is_down = False
+        self.refused = 0
         self.on_post: Callable[[int], None] = lambda count: None
         receiver = self
 
@@ -37,9 +38,10 @@ class Receiver:
         self._thread.start()
 
     def _take(self, key: str, body: dict[str, Any]) -> int:
-        if self.is_down:
-            return 503
         with self._lock:
+            if self.is_down:
+                self.refused += 1
+                return 503
             self._told.append((key, bool(body["possible_duplicate"])))
             self._bodies.append(body)
             count = len(self._told)

@@ -73,6 +73,12 @@ class StruckWorker(Worker):
         self.send(signal.SIGKILL)
         self.wait()
 
+    def throw_out(self, how: signal.Signals) -> None:
+        """End it, whatever it is at, and let nobody start it again."""
+        self.is_tended = False
+        self.send(how)
+        assert self.wait() in (0, -how, GIVEN_UP), self.log[-3000:]
+
     def leave(self) -> None:
         """Stop it as an orchestrator does, and see that it ends well."""
         self.is_tended = False
