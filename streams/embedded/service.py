@@ -14,7 +14,7 @@ from streams.app import build_stages, installed_version, plan_of
 from streams.configuration.catalogue import build_prices
 from streams.configuration.settings import ConfigError, Settings, load
 from streams.delivery.mailroom import Mailroom
-from streams.delivery.outbox import SqliteOutbox
+from streams.delivery.sqlite_outbox import SqliteOutbox
 from streams.embedded.processor import Configuration
 from streams.embedded.runtime import EmbeddedService, EmbeddedSettings, OpenDoorError
 from streams.embedded.store import StateError, Store
@@ -79,9 +79,12 @@ class OutboxDelivery:
         """Let :meth:`run` finish what is in flight and return."""
         self._round.stop()
 
-    def show_gauges(self) -> None:
-        """Tell the metrics what waits."""
-        waiting = self.outbox.waiting()
+    async def show_gauges(self) -> None:
+        """Tell the metrics what waits; of a disk in trouble :meth:`run` tells."""
+        try:
+            waiting = await self.outbox.in_thread(self.outbox.waiting)
+        except sqlite3.Error:
+            return
         self._metrics.outbox(waiting.count, waiting.oldest_age_seconds)
 
 

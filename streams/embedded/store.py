@@ -8,6 +8,7 @@ any moment loses nothing and repeats nothing.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import sqlite3
 import threading
@@ -27,6 +28,8 @@ SCHEMA_VERSION = 2
 OLDEST_VERSION = 1
 """Older ones are refused, never misread."""
 
+_RESTORE = "restore it from a backup, or move it away to begin anew"
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _APPLICATION_ID = 0x42575443
 _BUSY_SECONDS = 30.0
 _TABLES = f"""
@@ -153,7 +156,8 @@ class Store:
             self.waiting = self._measure(2**63 - 1)
         except sqlite3.Error as error:
             os.close(self._claim)
-            raise StateError(f"cannot use {self.path}: {error}") from error
+            cure = _RESTORE if error.sqlite_errorcode in _DAMAGED else "see to its disk and to who else uses it"
+            raise StateError(f"cannot use {self.path}: {error}; {cure}") from error
         except StateError:
             os.close(self._claim)
             raise
@@ -171,6 +175,10 @@ class Store:
                 f"versions {OLDEST_VERSION} to {SCHEMA_VERSION} of {_APPLICATION_ID:#x}: "
                 "run the version that wrote it, or name another state file"
             )
+        (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            connection.close()
+            raise StateError(f"{self.path} is damaged ({found}): {_RESTORE}")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA journal_size_limit = 67108864")
@@ -245,8 +253,12 @@ class Store:
         try:
             applied = msgspec.json.decode(found.pop("applied"), type=int)
             totals = msgspec.json.decode(found.pop("totals"), type=Totals)
+            checksums = msgspec.json.decode(found.pop("checksums", b"{}"), type=dict[str, str])
         except (KeyError, msgspec.DecodeError) as error:
-            raise StateError(f"{self.path} holds a broken checkpoint ({error}): restore it from a backup") from error
+            raise StateError(f"{self.path} holds a broken checkpoint ({error}): {_RESTORE}") from error
+        damaged = [name for name, checksum in checksums.items() if checksum != _checksum(found.get(name, b""))]
+        if damaged:
+            raise StateError(f"{self.path} is damaged at {damaged[0]}: {_RESTORE}")
         return Checkpoint(applied, totals, found)
 
     def save(self, checkpoint: Checkpoint, progress: Progress) -> None:
@@ -260,6 +272,7 @@ class Store:
         values = {
             "applied": msgspec.json.encode(checkpoint.applied),
             "totals": msgspec.json.encode(checkpoint.totals),
+            "checksums": msgspec.json.encode({name: _checksum(state) for name, state in checkpoint.stages.items()}),
             **checkpoint.stages,
         }
         rejected = [
@@ -286,6 +299,10 @@ class Store:
         with self._lock:
             self._connection.close()
         os.close(self._claim)
+
+
+def _checksum(state: bytes) -> str:
+    return hashlib.blake2b(state, digest_size=16).hexdigest()
 
 
 def _claim(path: Path) -> int:

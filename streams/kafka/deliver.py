@@ -216,8 +216,8 @@ class KafkaOutbox:
 
     def waiting(self) -> Waiting:
         """Return how much waits, and since when the oldest does."""
-        oldest = min((entry.came for entry in self._entries.values()), default=None)
-        return Waiting(len(self._entries), 0.0 if oldest is None else max(self._clock() - oldest, 0.0))
+        came = [entry.came for entry in self._entries.values() if entry.status != "held"]
+        return Waiting(len(came), max(self._clock() - min(came), 0.0) if came else 0.0)
 
     def _drop(self, entry: Entry) -> None:
         del self._entries[entry.number]

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import signal
 import urllib.request
-from collections.abc import Iterator
-
-import pytest
 
 from tests.embedded.backlog import OPEN, OVER, backlog
 from tests.embedded.running import TOKEN, Service, wait_until
@@ -14,13 +11,6 @@ from tests.faults.receiver import Receiver
 from tests.faults.run import WEBHOOK
 
 SETTLED = [("delivered",), ("digested",)]
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    receiver = Receiver()
-    yield receiver
-    receiver.close()
 
 
 def start(service: Service, receiver: Receiver) -> None:

@@ -43,4 +43,4 @@ def test_a_dead_receiver_holds_up_nobody_and_hears_each_incident_in_order(run: R
 
     words = [key.rsplit("/", 1) for key, _ in run.receiver.told()]
     told = {incident: [int(number) for name, number in words if name == incident] for incident, _ in words}
-    assert all(numbers == list(range(len(numbers))) for numbers in told.values())
+    assert all(numbers == list(range(1, len(numbers) + 1)) for numbers in told.values())

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from detectors.events import Alert
-from streams.delivery.outbox import Outcome, Pending, SqliteOutbox
+from streams.delivery.outbox import Outcome, Pending
+from streams.delivery.sqlite_outbox import SqliteOutbox
 from streams.embedded.store import Store
 from tests.contracts.alerts import FIRING, RESOLVED, UPDATED, another
 

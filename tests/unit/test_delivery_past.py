@@ -10,8 +10,9 @@ import msgspec
 import pytest
 
 from detectors.events import Alert
-from streams.delivery.outbox import Outbox, Outcome, SqliteOutbox
+from streams.delivery.outbox import Outbox, Outcome
 from streams.delivery.past import CatchingUp, DigestSettings, Held, sort_out
+from streams.delivery.sqlite_outbox import SqliteOutbox
 from streams.kafka.deliver import KafkaOutbox
 from streams.notifiers.digest import MOST_SHOWN, Digest, digest_of, message_of_digest
 from tests.contracts.alerts import FIRING, RESOLVED, UPDATED, another
