@@ -135,7 +135,10 @@ class Lease:
         self._waiting: list[_Output] = []
         self._parts: dict[str, str] = {}
         self._saved_offset = -1
-        self._held_since_ms: int | None = None
+        self.held_since_ms: int | None = None
+        """When the lease was taken, in Unix milliseconds."""
+        self.saved_ms: int | None = None
+        """When it last made a checkpoint; None before the first."""
 
     @property
     def has_outputs(self) -> bool:
@@ -162,7 +165,7 @@ class Lease:
                 records = await self._read_up_to(mark)
                 await self._passing(f"{self.lane.name}: state read")
                 first, end = await self._input_bounds()
-                self._held_since_ms = round(time.time() * 1000)
+                self.held_since_ms = round(time.time() * 1000)
         except TimeoutError as error:
             raise LeaseLostError(f"{self.lane.name}: no lease within {ACQUIRE_SECONDS:.0f} s") from error
         self._emitted = int(records.get(EMITTED, b"0"))
@@ -214,6 +217,11 @@ class Lease:
                 await self._transact([(EMITTED, b"%d" % emitted)], outputs, None)
                 self._emitted = emitted
 
+    @property
+    def next_offset(self) -> int:
+        """Offset of the input that is due."""
+        return self._next_offset
+
     def taken_from(self, sender: str) -> int:
         """How many inputs of a sender the state contains."""
         return self._next_sequence.get(sender, 0)
@@ -241,7 +249,7 @@ class Lease:
             checksums = {key: checksum_of(part) for key, part in parts.items()}
             root = Root(
                 FORMAT, self.lane.schema, self._next_offset, dict(self._next_sequence), self._outputs, checksums,
-                self._owner, self._held_since_ms, reached(),
+                self._owner, self.held_since_ms, reached(),
             )  # fmt: skip
             outputs, self._waiting = self._waiting, []
             remarks = notes()
@@ -254,6 +262,7 @@ class Lease:
             changes += [(EMITTED, b"%d" % emitted), (ROOT, msgspec.json.encode(root))]
             await self._transact(changes, outputs, root.next_offset, remarks)
             self._parts, self._emitted, self._saved_offset = checksums, emitted, root.next_offset
+            self.saved_ms = round(time.time() * 1000)
 
     async def release(self) -> None:
         """Stop the producer; what no checkpoint holds is computed again by the next owner."""

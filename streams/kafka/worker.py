@@ -10,6 +10,7 @@ from typing import NoReturn
 
 import msgspec
 import structlog
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from msgspec.structs import replace
 
@@ -27,7 +28,7 @@ from streams.kafka.faust_app import build_app
 from streams.kafka.intake import IntakeService
 from streams.kafka.lease import Lane, Lease, Passing, no_passing
 from streams.kafka.settings import KafkaSettings
-from streams.kafka.status import newest_root
+from streams.kafka.status import OwnLane, PartitionStatus, newest_root, read_own
 from streams.kafka.topics import (
     ALERTS,
     CANDIDATES,
@@ -172,6 +173,33 @@ class KafkaWorker:
                 figures = replace(figures, waiting=work.waiting())
         return figures
 
+    async def partitions(self) -> list[PartitionStatus]:
+        """Return how each partition stands that this worker holds.
+
+        Raises
+        ------
+        KafkaError, LookupError
+            If the broker does not say.
+        """
+        lanes = [
+            OwnLane(
+                holding.lease.lane.agent,
+                TopicPartition(agent.topic, partition),
+                holding.lease.next_offset,
+                holding.work.reached(),
+                holding.lease.saved_ms,
+                holding.lease.held_since_ms,
+            )
+            for agent in self._agents
+            for partition, holding in agent.held.items()
+            if holding.is_ready
+        ]
+        return await read_own(self._settings, lanes, self._owner)
+
+    @property
+    def _owner(self) -> str:
+        return self._name or f"process {os.getpid()}"
+
     def _event_minute(self, work: Work) -> int | None:
         """Up to which minute a shard knows all input, or None where that is not said yet."""
         if not (isinstance(work, StageWork) and isinstance(work.state, WatchState)):
@@ -251,7 +279,7 @@ class KafkaWorker:
             agent, partition, topic(given), topic(state), topic(made), self._settings.application,
             schema.format(shape=self._parts.shape), tuple(older),
         )  # fmt: skip
-        lease = Lease(self._settings, lane, self._name or f"process {os.getpid()}", self._passing)
+        lease = Lease(self._settings, lane, self._owner, self._passing)
         observer = Observer(saved=self._parts.observe_checkpoint)
         if agent == "deliver":
             observer = replace(observer, took=self._take_note_of_alert)

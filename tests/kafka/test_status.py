@@ -39,6 +39,7 @@ def test_it_says_what_waits_and_later_who_has_it(
     assert {row["stage"] for row in before} == STAGES
     assert sum(int(str(row["lag"])) for row in before if row["stage"] == "intake usage") == len(lines)
     assert {row["owner"] for row in before} == {None}
+    assert {row["lease_age_seconds"] for row in before} == {None}
 
     worker = Worker(config, "ada")
     run(worker, BURSTWATCH_WORKER="ada")
@@ -46,6 +47,14 @@ def test_it_says_what_waits_and_later_who_has_it(
     after = rows_of(config)
     assert all(row["lag"] == 0 for row in after if row["stage"] == "intake usage")
     assert any(row["watermark_age_seconds"] for row in after if row["stage"] == "intake usage")
+    wait_for(lambda: worker.figure("burstwatch_partition_lease_age_seconds") > 0, "the figures of partitions")
+    figures = worker.figures()
+    for row in after:
+        of_row = f'{{partition="{row["partition"]}",stage="{row["stage"]}"}}'
+        assert f"burstwatch_partition_lag{of_row}" in figures
+        assert (row["lease_age_seconds"] is None) == (f"burstwatch_partition_lease_age_seconds{of_row}" not in figures)
+    watched = [row for row in rows_of(config) if row["stage"] in ("watch", "incidents")]
+    assert all(row["watermark_age_seconds"] for row in watched)
     shown = burstwatch("status", "--config", config)
     assert "2026-10-01 00:29Z" in shown
     assert "ada" in shown
