@@ -21,7 +21,7 @@ _LATENCY_BUCKETS_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300,
 
 
 PartitionFigures = tuple[str, int, Sequence[float | None]]
-"""Stage and partition; its lag, and ages in seconds of its watermark, checkpoint and lease, None where there is none."""
+"""Stage, partition; its lag, and ages in seconds of its watermark, checkpoint and lease, None where there is none."""
 
 
 class TopSpenders:

@@ -216,7 +216,13 @@ class Store:
         self._wait_for(Waiting(len(rows), size_bytes))
 
     def inbox_after(self, sequence: int, limit: int, limit_bytes: int = 16_000_000) -> list[InboxRow]:
-        """Return the next events behind a place, in order: at least one if there is one."""
+        """Return the next events behind a place, in order: at least one if there is one.
+
+        Raises
+        ------
+        StateError
+            If one is missing: places are given out without gaps.
+        """
         asked = (
             "SELECT sequence, kind, received_seconds, payload FROM inbox WHERE sequence > ? ORDER BY sequence LIMIT ?"
         )
@@ -224,6 +230,11 @@ class Store:
         with self._lock:
             for found in self._connection.execute(asked, (sequence, limit)):
                 rows.append(InboxRow(*found))
+                sequence += 1
+                if rows[-1].sequence != sequence:
+                    raise StateError(
+                        f"{self.path} lacks event {sequence} of its inbox, which was acknowledged: {_RESTORE}"
+                    )
                 limit_bytes -= len(rows[-1].payload)
                 if limit_bytes <= 0:
                     break
