@@ -40,19 +40,19 @@ def check_them(config: ConfigFolder = None) -> None:
     typer.echo("all topics are as they must be")
 
 
-@topics.command("begin-anew")
-def begin_them_anew(
+@topics.command("rebuild")
+def rebuild(
     config: ConfigFolder = None,
     from_now: Annotated[bool, typer.Option(help="Learn from what comes, not from what `usage` still holds.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Delete what the stages made, states and alerts too, and make it again from the input. Stop all workers first."""
     settings = load_or_exit(config)
-    from streams.kafka.topics import MADE_BY_STAGES, StillRunningError, begin_anew
+    from streams.kafka.topics import MADE_BY_STAGES, StillRunningError, rebuild_topics
 
     names = ", ".join(settings.kafka.topic(name) for name in MADE_BY_STAGES)
     if not yes:
         typer.confirm(f"Delete {names}?", abort=True)
     with one_line(StillRunningError), reaching_kafka(settings.kafka.brokers):
-        made = begin_anew(settings.kafka, settings.intake.shards, from_now)
+        made = rebuild_topics(settings.kafka, settings.intake.shards, from_now)
     typer.echo(f"made anew, empty: {', '.join(made)}")

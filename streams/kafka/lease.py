@@ -37,7 +37,7 @@ ACQUIRE_SECONDS = 120.0
 RELEASE_SECONDS = 10.0
 _TRANSACTION_TIMEOUT_MS = 60_000
 
-BEGIN_ANEW = "stop all workers and run: burstwatch topics begin-anew"
+REBUILD = "stop all workers and run: burstwatch topics rebuild"
 
 SENDER_HEADER, SEQUENCE_HEADER = "sender", "sequence"
 THE_LOG = ""
@@ -196,7 +196,7 @@ class Lease:
             raise InputGapError(
                 f"{self.lane.name}: input {place.sequence} of {place.sender or 'the log'!r} came where {expected} was "
                 "due. If this repeats, the broker deleted inputs before they were applied: lengthen retention_hours, "
-                f"and {BEGIN_ANEW}"
+                f"and {REBUILD}"
             )
         self._next_offset = max(self._next_offset, place.offset + 1)
         if place.sequence < expected:
@@ -278,16 +278,16 @@ class Lease:
         if root.format != FORMAT or root.schema not in (self.lane.schema, *self.lane.older_schemas):
             raise StateError(
                 f"{state} is {root.schema!r} in format {root.format}, expected is {self.lane.schema!r} in format "
-                f"{FORMAT}: set the configuration back, run the version that wrote it, or {BEGIN_ANEW}"
+                f"{FORMAT}: set the configuration back, run the version that wrote it, or {REBUILD}"
             )
         if root.next_offset > end:
             raise StateError(
                 f"{state} stands for inputs up to {root.next_offset}, but {self.lane.input_topic} ends at {end}: "
-                f"it was made anew. Then {BEGIN_ANEW}"
+                f"it was made anew. Then {REBUILD}"
             )
         for key, checksum in root.parts.items():
             if checksum_of(records.get(key.encode(), b"")) != checksum:
-                raise StateError(f"{state} is damaged at {key}: {BEGIN_ANEW}")
+                raise StateError(f"{state} is damaged at {key}: {REBUILD}")
         self._next_offset = self._saved_offset = root.next_offset
         self._next_sequence = dict(root.next_sequence)
         self._outputs = root.outputs

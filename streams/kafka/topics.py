@@ -114,7 +114,7 @@ class StillRunningError(Exception):
     """Workers still hold partitions."""
 
 
-def begin_anew(settings: KafkaSettings, shards: int, from_now: bool) -> list[str]:
+def rebuild_topics(settings: KafkaSettings, shards: int, from_now: bool) -> list[str]:
     """Make the topics between the stages and their states anew, empty; return their names.
 
     Parameters

@@ -12,7 +12,7 @@ from detectors.clock import MINUTES_PER_WEEK
 from detectors.events import Alert
 from detectors.incidents import IncidentsState
 from detectors.watch import MinuteReport
-from streams.kafka.lease import BEGIN_ANEW, StateError
+from streams.kafka.lease import REBUILD, StateError
 from streams.tally import pages_of_the_week
 
 
@@ -98,7 +98,7 @@ class StageWork(Generic[S, GivenT, MadeT]):
         except (msgspec.DecodeError, ValueError, TypeError) as error:
             raise StateError(
                 f"the saved state was written with other settings or by another version ({error}): set them back, or "
-                f"{BEGIN_ANEW}"
+                f"{REBUILD}"
             ) from error
 
     def take(self, data: bytes) -> list[bytes]:

@@ -30,7 +30,7 @@ def test_a_state_that_does_not_fit_is_refused_and_made_again(
     worker = run(Worker(config))
     wait_for(lambda: all(name.encode() in b"".join(alerts(kafka)) for name in (*OVER, *OPEN)), "all incidents")
     with pytest.raises(AssertionError, match=f"consumer group {name}(-intake)? still has members: stop every worker"):
-        burstwatch("topics", "begin-anew", "--yes", "--config", config)
+        burstwatch("topics", "rebuild", "--yes", "--config", config)
     worker.stop()
     before = alerts(kafka)
 
@@ -39,7 +39,7 @@ def test_a_state_that_does_not_fit_is_refused_and_made_again(
     assert worker.wait() == GIVEN_UP
     assert "by views service; service, principal' in format 1: set the configuration back" in worker.log
     write_config(config, msgspec.to_builtins(kafka))
-    assert kafka.topic("state-watch") in burstwatch("topics", "begin-anew", "--yes", "--config", config)
+    assert kafka.topic("state-watch") in burstwatch("topics", "rebuild", "--yes", "--config", config)
     assert alerts(kafka) == []
     run(worker)
     wait_for(lambda: alerts(kafka) == before, "the same alerts")
