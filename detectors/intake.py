@@ -22,6 +22,9 @@ from detectors.events import DeploymentEvent, UsageEvent
 from detectors.frame import Frame
 from detectors.prices import PriceTable
 
+KEPT_BYTES = 4_000_000
+"""So much of a refused event is kept at most."""
+
 
 class RawMessage(msgspec.Struct, frozen=True, gc=False):
     """A message as it came; ``received_minute`` is None where nobody knows (a file)."""
@@ -216,4 +219,11 @@ class Intake:
 
 def _reject(message: RawMessage, mistake: Mistake) -> Reject:
     payload = message.payload if mistake.item is None else mistake.item
-    return Reject(message.kind, message.partition, message.offset, mistake.index, mistake.code, mistake.detail, payload)
+    return reject_of(message, mistake.index, mistake.code, mistake.detail, payload)
+
+
+def reject_of(message: RawMessage, index: int, reason: str, detail: str, payload: bytes) -> Reject:
+    """Return a refusal that fits a message, however much a small compressed batch has unpacked to."""
+    if len(payload) > KEPT_BYTES:
+        detail, payload = f"{detail}; the first {KEPT_BYTES} bytes are kept", payload[:KEPT_BYTES]
+    return Reject(message.kind, message.partition, message.offset, index, reason, detail, payload)

@@ -37,11 +37,12 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class Stages(msgspec.Struct, frozen=True):
-    """The pure stages, ready to step."""
+    """The pure stages, ready to step; ``shape`` names what of the configuration their states depend on."""
 
     intake: Intake
     watches: list[Watch]
     incidents: Incidents
+    shape: str
 
 
 def default_detectors() -> tuple[Detector, ...]:
@@ -94,7 +95,8 @@ def build_stages(plan: Plan, prices: PriceTable) -> Stages:
     incidents = Incidents(
         rules, SeriesWatch(wide, local, pooled), Judge(local, pooled), Budget(plan.page_budget, plan.detectors)
     )
-    return Stages(Intake(limits, prices), watches, incidents)
+    shape = f"views {'; '.join(', '.join(view) or 'all' for view in plan.views)}"
+    return Stages(Intake(limits, prices), watches, incidents, shape)
 
 
 def installed_version() -> str:

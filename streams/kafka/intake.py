@@ -27,7 +27,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import IllegalStateError
 
 from detectors.admission import NEVER
-from detectors.intake import Intake, IntakeOutput, IntakeState, RawMessage, Reject
+from detectors.intake import Intake, IntakeOutput, IntakeState, RawMessage, Reject, reject_of
 from streams.kafka.client import connection, new_consumer, new_producer
 from streams.kafka.idle import Idleness, RawProgress
 from streams.kafka.lease import Passing, no_passing
@@ -344,7 +344,7 @@ def _step_around_poison(
             _log.exception("poisonous_message", partition=kept[place].partition, offset=kept[place].offset)
             bad = kept.pop(place)
             detail = f"breaks intake: {error!r}"
-            poison.append(Reject(bad.kind, bad.partition, bad.offset, 0, "poisonous", detail, bad.payload))
+            poison.append(reject_of(bad, 0, "poisonous", detail, bad.payload))
         else:
             output.rejects.extend(poison)
             return after, output
