@@ -9,7 +9,8 @@ makes it exact:
 - With each offset the raw partition's highest event minute is committed, as metadata: a restart cuts the same rows
   with the same watermarks.
 - Deployments and feedback are read to their present end before a batch of usage goes on, whoever owns their
-  partitions: a deployment is known before the usage that it explains.
+  partitions: a deployment is known before the usage that it explains. Between times they are paused, so that the
+  broker does not wait for them with usage at hand.
 - On a rebalance what is in flight is finished and committed before the group forms anew; a batch that waited
   meanwhile is dropped, and comes again to whoever owns its partition then.
 """
@@ -46,6 +47,8 @@ AWAIT_DEPLOYMENTS_SECONDS = 120.0
 _POLL_MS = 200
 _LOOK_SECONDS = 0.02
 _IDLE_LOOK_SECONDS = 1.0
+_LONGEST_FETCH_MS = 50
+"""The broker holds a fetch back so long where nothing has come, and with it the fetch of a partition that has much."""
 
 Kind = Literal["usage", "deployments", "feedback"]
 KINDS: tuple[Kind, ...] = (USAGE, DEPLOYMENTS, FEEDBACK)
@@ -104,6 +107,7 @@ class IntakeService(ConsumerRebalanceListener):
         self._working = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._consumer: AIOKafkaConsumer
+        self._looker: AIOKafkaConsumer
         self._producer: AIOKafkaProducer
         self._admin: AIOKafkaAdminClient
 
@@ -116,12 +120,13 @@ class IntakeService(ConsumerRebalanceListener):
         timeout_ms = int(self._settings.session_timeout_seconds * 1000)
         self._consumer = new_consumer(
             self._settings, group_id=self._group, group_instance_id=self._instance,
-            session_timeout_ms=timeout_ms, heartbeat_interval_ms=timeout_ms // 4,
+            session_timeout_ms=timeout_ms, heartbeat_interval_ms=timeout_ms // 4, fetch_max_wait_ms=_LONGEST_FETCH_MS,
         )  # fmt: skip
+        self._looker = new_consumer(self._settings)  # a connection on which no fetch is held back
         self._producer = new_producer(self._settings)
         self._admin = AIOKafkaAdminClient(**connection(self._settings))
         self._consumer.subscribe(topics=list(self._kind_of), listener=self)
-        async with self._producer, self._consumer:
+        async with self._producer, self._looker, self._consumer:
             await self._admin.start()
             try:
                 while not self._stopping.is_set():
@@ -137,15 +142,14 @@ class IntakeService(ConsumerRebalanceListener):
             self._done.clear()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """Nothing to do: what is known of a partition is read when its first messages come."""
+        """Pause what is read only up to its end; what is known of usage is read when its first messages come."""
+        self._consumer.pause(*(place for place in assigned if self._kind_of[place.topic] != USAGE))
         _log.info("intake_assigned", partitions=len(list(assigned)))
 
     async def _turn(self) -> None:
-        batch: Records = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=self._at_once)
+        usage: Records = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=self._at_once)
         epoch, self._came_ms = self._epoch, round(time.time() * 1000)
-        usage = {place: records for place, records in batch.items() if self._kind_of[place.topic] == USAGE}
-        await self._process({place: batch[place] for place in batch.keys() - usage.keys()}, epoch)
-        if usage and await self._read_ahead(epoch):
+        if await self._read_ahead(epoch):
             await self._process(usage, epoch)
         if time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + _IDLE_LOOK_SECONDS
@@ -169,7 +173,7 @@ class IntakeService(ConsumerRebalanceListener):
 
     async def _await_deployments(self, epoch: int) -> None:
         places = [TopicPartition(self._settings.topic(kind), 0) for kind in (DEPLOYMENTS, FEEDBACK)]
-        ends = await self._consumer.end_offsets(places)
+        ends = await self._looker.end_offsets(places)
         deadline = time.monotonic() + AWAIT_DEPLOYMENTS_SECONDS
         while self._goes_on(epoch):
             assigned = self._consumer.assignment()
@@ -179,11 +183,19 @@ class IntakeService(ConsumerRebalanceListener):
             if not behind and not await self._lag(others, ends):
                 return
             if behind:
-                await self._process(await self._consumer.getmany(*behind, timeout_ms=_POLL_MS), epoch)
+                await self._process(await self._read(behind), epoch)
             elif time.monotonic() > deadline:
                 raise DeploymentsStuckError(f"nobody read {others} for {AWAIT_DEPLOYMENTS_SECONDS:.0f} s")
             else:
                 await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _read(self, paused: list[TopicPartition]) -> Records:
+        self._consumer.resume(*paused)
+        try:
+            found: Records = await self._consumer.getmany(*paused, timeout_ms=_POLL_MS)
+        finally:
+            self._consumer.pause(*(place for place in paused if place in self._consumer.assignment()))
+        return found
 
     async def _lag(self, places: list[TopicPartition], ends: dict[TopicPartition, int]) -> bool:
         """Whether another worker has yet to read some places to the ends."""
@@ -191,7 +203,7 @@ class IntakeService(ConsumerRebalanceListener):
         if not waiting:
             return False
         done = await self._admin.list_consumer_group_offsets(self._group, partitions=waiting)
-        first = await self._consumer.beginning_offsets(waiting)
+        first = await self._looker.beginning_offsets(waiting)
         return any(max(done[place].offset if place in done else 0, first[place]) < ends[place] for place in waiting)
 
     async def _process(self, batch: Records, epoch: int) -> None:
@@ -232,7 +244,7 @@ class IntakeService(ConsumerRebalanceListener):
         before = self._high[place.partition]
         state, output = _step_around_poison(self._intake, IntakeState({place.partition: before}), messages)
         self._high[place.partition] = state.high_minute[place.partition]
-        self._fit(len(messages), self._high[place.partition] - before)
+        self._fit(len(messages), self._high[place.partition] - max(before, _earliest_minute(output)))
         return output
 
     def _fit(self, messages: int, minutes: int) -> None:
@@ -279,9 +291,9 @@ class IntakeService(ConsumerRebalanceListener):
             return
         numbers = self._consumer.partitions_for_topic(usage) or set()
         places = [TopicPartition(usage, number) for number in sorted(numbers)]
-        ends = await self._consumer.end_offsets(places)
+        ends = await self._looker.end_offsets(places)
         done = await self._committed(places)
-        first = await self._consumer.beginning_offsets(places)
+        first = await self._looker.beginning_offsets(places)
         progress = []
         for place in places:
             offset, metadata = done.get(place, (0, ""))
@@ -316,6 +328,10 @@ def high_minute_in(metadata: str) -> int:
     (29000000, True)
     """
     return int(metadata) if metadata else NEVER
+
+
+def _earliest_minute(output: IntakeOutput) -> int:
+    return min((int(frame.minute.min()) for frame in output.frames.values() if len(frame)), default=NEVER)
 
 
 def _chunks(messages: Iterable[RawMessage]) -> Iterator[list[RawMessage]]:
