@@ -121,6 +121,7 @@ class IntakeService(ConsumerRebalanceListener):
         self._consumer = new_consumer(
             self._settings, group_id=self._group, group_instance_id=self._instance,
             session_timeout_ms=timeout_ms, heartbeat_interval_ms=timeout_ms // 4, fetch_max_wait_ms=_LONGEST_FETCH_MS,
+            check_crcs=False,  # the broker checked them when it took the messages
         )  # fmt: skip
         self._looker = new_consumer(self._settings)  # a connection on which no fetch is held back
         self._producer = new_producer(self._settings)
@@ -216,7 +217,7 @@ class IntakeService(ConsumerRebalanceListener):
             sent: list[asyncio.Future[object]] = []
             outputs: list[IntakeOutput] = []
             for place, records in batch.items():
-                for chunk in _chunks(self._raw(place, records)):
+                for chunk in _chunks(_raw(self._kind_of[place.topic], place.partition, records)):
                     output = await self._step(place, chunk)
                     outputs.append(output)
                     sent += await self._send(output)
@@ -227,13 +228,6 @@ class IntakeService(ConsumerRebalanceListener):
             await self._passing("intake: after commit")
         for output in outputs:
             self._observe(output)
-
-    def _raw(self, place: TopicPartition, records: Sequence[ConsumerRecord]) -> Iterator[RawMessage]:
-        kind, partition = self._kind_of[place.topic], place.partition
-        for record in records:
-            unknown = record.headers and (RECEIVED_HEADER, UNKNOWN) in record.headers
-            minute = None if unknown else record.timestamp // 60_000
-            yield RawMessage(kind, partition, record.offset, record.value or b"", minute)
 
     async def _step(self, place: TopicPartition, messages: Sequence[RawMessage]) -> IntakeOutput:
         if self._kind_of[place.topic] != USAGE:
@@ -334,7 +328,23 @@ def _earliest_minute(output: IntakeOutput) -> int:
     return min((int(frame.minute.min()) for frame in output.frames.values() if len(frame)), default=NEVER)
 
 
-def _chunks(messages: Iterable[RawMessage]) -> Iterator[list[RawMessage]]:
+def _raw(kind: Kind, partition: int, records: Sequence[ConsumerRecord]) -> list[RawMessage]:
+    return [
+        RawMessage(
+            kind,
+            partition,
+            record.offset,
+            record.value or b"",
+            None if record.headers and (RECEIVED_HEADER, UNKNOWN) in record.headers else record.timestamp // 60_000,
+        )
+        for record in records
+    ]
+
+
+def _chunks(messages: list[RawMessage]) -> Iterator[list[RawMessage]]:
+    if sum(len(message.payload) for message in messages) <= BYTES_AT_ONCE:
+        yield messages
+        return
     chunk: list[RawMessage] = []
     size = 0
     for message in messages:

@@ -15,6 +15,11 @@ BENCHMARKS = {
         "tests.benchmarks.replay",
         "one world through `burstwatch replay`: wall, memory; peer: orjson and a loop",
     ),
+    "kafka": ("tests.benchmarks.kafka.throughput", "events a second from Kafka to verdict; four peers that only sum"),
+    "latency": ("tests.benchmarks.kafka.latency", "seconds from an event to its page, at half of full load"),
+    "recovery": ("tests.benchmarks.kafka.recovery", "seconds until a killed worker with 100,000 series is back"),
+    "workers": ("tests.benchmarks.kafka.workers", "two workers against one"),
+    "backpressure": ("tests.benchmarks.kafka.backpressure", "a flood: memory of a worker, and what is seen of it"),
     "incidents": ("tests.benchmarks.incidents.command", "incidents found, minutes, false pages; with peers"),
 }
 """By name: the module whose ``main(words)`` measures and prints, and what it measures."""

@@ -1,8 +1,7 @@
-"""A broker, topics with a load on them, and workers whose processor seconds are read from the system."""
+"""A broker, topics with a load on them, and workers in processes of their own."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import tempfile
@@ -23,7 +22,6 @@ from tests.kafka.running import Worker
 
 SHARDS = 4
 PEERS = ROOT / "tests" / "benchmarks" / "peers"
-_TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
@@ -76,22 +74,11 @@ class Ground:
         command = [python, PEERS / "librdkafka_fill.py", self.kafka.brokers, self.usage, file, str(messages_a_second)]
         return subprocess.Popen(command)
 
-    def worker(self, name: str = "worker") -> Worker:
+    def worker(self, name: str = "worker", **environment: str) -> Worker:
         """Start a worker."""
-        return Worker(self.folder, name).start(BURSTWATCH_WORKER=name)
+        return Worker(self.folder, name).start(BURSTWATCH_WORKER=name, **environment)
 
     def remove(self) -> None:
         """Remove the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-
-def cpu_seconds(process: int) -> float:
-    """Return the processor seconds that a process has used so far."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS_A_SECOND
-
-
-def peak_mb(process: int) -> float:
-    """Return the most memory that a process ever held."""
-    lines = Path(f"/proc/{process}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024

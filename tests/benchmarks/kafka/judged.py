@@ -4,35 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+import msgspec
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from detectors.events import Alert
 from streams.kafka.client import new_consumer
 from streams.kafka.settings import KafkaSettings
-from tests.benchmarks.kafka.load import UNPRICED
+from tests.benchmarks.kafka.load import Load
 
 DEADLINE_SECONDS = 400
 
 
-async def until_alert(
-    settings: KafkaSettings, wanted: Callable[[ConsumerRecord], bool], seconds: float = DEADLINE_SECONDS
-) -> float:
-    """Wait for an alert; return when it could be read (Unix seconds)."""
-    async with asyncio.timeout(seconds), new_consumer(settings, settings.topic("alerts")) as consumer:
+def until_judged(settings: KafkaSettings, load: Load) -> float:
+    """Wait for the alert that the last minute of a load raises; return when it could be read (Unix seconds)."""
+    return asyncio.run(_until_judged(settings, load))
+
+
+async def _until_judged(settings: KafkaSettings, load: Load) -> float:
+    last = load.time_of(load.minutes - 1)
+    async with asyncio.timeout(DEADLINE_SECONDS), new_consumer(settings, settings.topic("alerts")) as consumer:
         async for record in consumer:
-            if wanted(record):
+            alert = msgspec.json.decode(record.value, type=Alert)
+            if alert.scope.get("service") == load.last_service and alert.time >= last:
                 return time.time()
     raise RuntimeError("the consumer ended")
 
 
-def closes_the_load(record: ConsumerRecord) -> bool:
-    """Whether an alert is the one that the last minute of a load raises."""
-    return UNPRICED.encode() in record.value
-
-
-async def first_taken(settings: KafkaSettings) -> float:
+def first_taken(settings: KafkaSettings) -> float:
     """Return when a worker took the first usage (Unix seconds): frames are stamped with it."""
+    return asyncio.run(_first_taken(settings))
+
+
+async def _first_taken(settings: KafkaSettings) -> float:
     async with new_consumer(settings, settings.topic("frames")) as consumer:
         return min([await _first_stamp(consumer, place) for place in consumer.assignment()])
 

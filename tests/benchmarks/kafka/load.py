@@ -17,18 +17,25 @@ import numpy as np
 from tests.benchmarks.places import CACHE, say
 
 START = datetime(2025, 10, 1, tzinfo=UTC)
-UNPRICED = "no-price-known"
+UNPRICED = "no-price"
 
 
 class Load(msgspec.Struct, frozen=True):
-    """How much: each minute every gateway reports on every principal of every service."""
+    """How much: each minute every gateway reports on every principal of every service.
 
-    minutes: int = 200
+    With ``alert_every_minutes``, the first event of every so many minutes is of a model without a price, each time of
+    another service: an alert each.
+    """
+
+    minutes: int = 100
     services: int = 100
     principals: int = 2
-    gateways: int = 25
+    gateways: int = 50
     partitions: int = 4
     start: datetime = START
+    alert_every_minutes: int = 0
+    closed_by: int = 0
+    """Which service, from the last, has the event that raises the last alert."""
 
     @property
     def events_a_minute(self) -> int:
@@ -47,7 +54,11 @@ class Load(msgspec.Struct, frozen=True):
 
     def time_of(self, minute: int) -> str:
         """Return the time of a minute, counted from the start."""
-        return (self.start + timedelta(minutes=minute)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return self.after(minute).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def after(self, minutes: int) -> datetime:
+        """Return a moment, counted from the start."""
+        return self.start + timedelta(minutes=minutes)
 
     def lines(self, at_once: int = 1) -> Iterator[bytes]:
         """Return partition and message, a line each, in order of time; messages are arrays where ``at_once`` > 1."""
@@ -73,6 +84,9 @@ class Load(msgspec.Struct, frozen=True):
         input_tokens = (requests * draw.normal(2000, 100, many)).astype(int)
         output_tokens = (requests * draw.normal(300, 20, many)).astype(int)
         time = self.time_of(minute)
+        if self.alert_every_minutes and minute % self.alert_every_minutes == 0:
+            who = minute // self.alert_every_minutes % self.services * 2
+            yield 0, self._unpriced(minute, who)
         for gateway in range(self.gateways):
             for who in range(many[1]):
                 at = gateway, who
@@ -81,14 +95,22 @@ class Load(msgspec.Struct, frozen=True):
 
     def end(self) -> Iterator[tuple[int, bytes]]:
         """Return the event that raises an alert, and what closes its minute."""
-        unpriced = _event("unpriced", self.time_of(self.minutes - 1), 0, 0, 500, 0, 1_000_000, 100_000)
-        yield 0, _with_model(unpriced, UNPRICED)
+        yield 0, self._unpriced(self.minutes - 1, (self.services - 1 - self.closed_by) * 2)
         for partition in range(self.partitions):
             yield partition, _event("closing", self.time_of(self.minutes + 1), partition, 0, 1, 0, 1000, 100)
 
+    def _unpriced(self, minute: int, who: int) -> bytes:
+        event = _event(f"alert-{minute}", self.time_of(minute), 0, who, 500, 0, 1_000_000, 100_000)
+        return msgspec.json.encode({**msgspec.json.decode(event), "model": f"{UNPRICED}-{who}", "cost_usd": None})
+
+    @property
+    def last_service(self) -> str:
+        """The service that the last alert is about."""
+        return _service(self.services - 1 - self.closed_by)
+
     def file(self, at_once: int = 1) -> Path:
         """Return a file of the lines; made once."""
-        names = f"{self.minutes}x{self.services}x{self.principals}x{self.gateways}x{self.partitions}"
+        names = "-".join(str(value) for value in msgspec.structs.astuple(self) if isinstance(value, int))
         file = CACHE / "kafka" / f"usage-{self.start:%Y%m%dT%H%M}-{names}-by-{at_once}.lines"
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -109,7 +131,7 @@ def _event(
     name: str, time: str, gateway: int, who: int, requests: int, errors: int, input_tokens: int, output_tokens: int
 ) -> bytes:
     """Every other gateway tells what was paid; the others leave it to the price list."""
-    service = f"service-{who // 2:04}"
+    service = _service(who // 2)
     cost = "null" if gateway % 2 else f"{input_tokens * 4e-7 + output_tokens * 1.6e-6:.6f}"
     return (
         f'{{"id":"{gateway:03}-{name}","time":"{time}","source":"gateway-{gateway}","team":"team-{who % 20}",'
@@ -120,6 +142,5 @@ def _event(
     ).encode()
 
 
-def _with_model(event: bytes, model: str) -> bytes:
-    known = msgspec.json.decode(event)
-    return msgspec.json.encode({**known, "model": model, "cost_usd": None})
+def _service(number: int) -> str:
+    return f"service-{number:04}"

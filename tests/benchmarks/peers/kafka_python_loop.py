@@ -12,7 +12,7 @@ if __name__ == "__main__":
     brokers, topic, partitions, events = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
     consumer = KafkaConsumer(
         topic, bootstrap_servers=brokers, group_id="peer-kafka-python", auto_offset_reset="earliest",
-        max_partition_fetch_bytes=8 * 1024 * 1024, max_poll_records=5000,
+        max_partition_fetch_bytes=8 * 1024 * 1024, max_poll_records=5000, check_crcs=False,
     )  # fmt: skip
     sums = RollingZ(partitions)
     while sums.events < events:
