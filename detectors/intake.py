@@ -23,7 +23,6 @@ from detectors.events import DeploymentEvent, UsageEvent
 from detectors.frame import Frame
 from detectors.prices import PriceTable
 
-
 _KIND, _OFFSET, _PAYLOAD, _RECEIVED = map(attrgetter, ("kind", "offset", "payload", "received_minute"))
 _TIME, _SOURCE, _ID = map(attrgetter, ("time", "source", "id"))
 

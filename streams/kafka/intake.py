@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
 import structlog
@@ -30,15 +30,14 @@ from aiokafka.errors import IllegalStateError
 from detectors.admission import NEVER
 from detectors.intake import Intake, IntakeOutput, IntakeState, RawMessage, Reject
 from streams.kafka.client import connection, new_consumer, new_producer
+from streams.kafka.cutting import Cut, chunks, cut, encoded
 from streams.kafka.idle import Idleness, RawProgress
 from streams.kafka.lease import Passing, no_passing
 from streams.kafka.publish import RECEIVED_HEADER, UNKNOWN
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.topics import DEPLOYMENTS, FEEDBACK, FRAMES, REJECTED, USAGE
 
-MESSAGES_AT_ONCE = 5000
-BYTES_AT_ONCE = 2_000_000
-"""A step takes no more, so that its frames fit a message."""
+MESSAGES_AT_ONCE = 20_000
 MINUTES_AT_ONCE = 120
 """About so many minutes of events go into a frame: watch judges them in one go, and heartbeats wait meanwhile."""
 _FEWEST_AT_ONCE = 100
@@ -217,10 +216,11 @@ class IntakeService(ConsumerRebalanceListener):
             sent: list[asyncio.Future[object]] = []
             outputs: list[IntakeOutput] = []
             for place, records in batch.items():
-                for chunk in _chunks(_raw(self._kind_of[place.topic], place.partition, records)):
-                    output = await self._step(place, chunk)
-                    outputs.append(output)
-                    sent += await self._send(output)
+                await self._know_high(place)
+                for chunk in chunks(_raw(self._kind_of[place.topic], place.partition, records)):
+                    for made in self._cut(place, chunk):
+                        outputs.append(made.output)
+                        sent += await self._send(made)
             await self._passing("intake: sending")
             await asyncio.gather(*sent)
             await self._passing("intake: after send")
@@ -229,32 +229,33 @@ class IntakeService(ConsumerRebalanceListener):
         for output in outputs:
             self._observe(output)
 
-    async def _step(self, place: TopicPartition, messages: Sequence[RawMessage]) -> IntakeOutput:
-        if self._kind_of[place.topic] != USAGE:
-            return self._intake.step(self._intake.start(), messages)[1]
-        if place.partition not in self._high:
+    async def _know_high(self, place: TopicPartition) -> None:
+        if self._kind_of[place.topic] == USAGE and place.partition not in self._high:
             _, metadata = (await self._committed([place])).get(place, (0, ""))
             self._high[place.partition] = high_minute_in(metadata)
-        before = self._high[place.partition]
-        state, output = _step_around_poison(self._intake, IntakeState({place.partition: before}), messages)
+
+    def _cut(self, place: TopicPartition, messages: Sequence[RawMessage]) -> list[Cut]:
+        if self._kind_of[place.topic] != USAGE:
+            return [encoded(self._intake.step(self._intake.start(), messages)[1])]
+        state, made = cut(self._intake, IntakeState({place.partition: self._high[place.partition]}), messages)
         self._high[place.partition] = state.high_minute[place.partition]
-        self._fit(len(messages), self._high[place.partition] - max(before, _earliest_minute(output)))
-        return output
+        self._fit(len(messages), sum(one.minutes for one in made))
+        return made
 
     def _fit(self, messages: int, minutes: int) -> None:
         """Take as many messages at once as span the right number of minutes, as the last ones did."""
         fitting = messages * MINUTES_AT_ONCE // max(minutes, 1)
         self._at_once = min(max(fitting, _FEWEST_AT_ONCE), 2 * self._at_once, MESSAGES_AT_ONCE)
 
-    async def _send(self, output: IntakeOutput) -> list[asyncio.Future[object]]:
+    async def _send(self, made: Cut) -> list[asyncio.Future[object]]:
         frames, rejected = self._settings.topic(FRAMES), self._settings.topic(REJECTED)
         sent = [
-            await self._producer.send(frames, frame.encode(), partition=shard, timestamp_ms=self._came_ms)
-            for shard, frame in output.frames.items()
+            await self._producer.send(frames, frame, partition=shard, timestamp_ms=self._came_ms)
+            for shard, frame in made.frames.items()
         ]
         return sent + [
             await self._producer.send(rejected, reject.payload, partition=0, headers=reject_headers(reject))
-            for reject in output.rejects
+            for reject in made.output.rejects
         ]
 
     async def _commit(self, offsets: dict[TopicPartition, int]) -> None:
@@ -297,7 +298,7 @@ class IntakeService(ConsumerRebalanceListener):
             # The state that comes back is not kept: rows are cut as if there had been no heartbeat, so that they
             # are cut alike by whoever cuts them again.
             _, output = self._intake.heartbeat(self._intake.start(), partition, minute)
-            await asyncio.gather(*await self._send(output))
+            await asyncio.gather(*await self._send(encoded(output)))
 
 
 def reject_headers(reject: Reject) -> list[tuple[str, bytes]]:
@@ -324,10 +325,6 @@ def high_minute_in(metadata: str) -> int:
     return int(metadata) if metadata else NEVER
 
 
-def _earliest_minute(output: IntakeOutput) -> int:
-    return min((int(frame.minute.min()) for frame in output.frames.values() if len(frame)), default=NEVER)
-
-
 def _raw(kind: Kind, partition: int, records: Sequence[ConsumerRecord]) -> list[RawMessage]:
     return [
         RawMessage(
@@ -339,52 +336,3 @@ def _raw(kind: Kind, partition: int, records: Sequence[ConsumerRecord]) -> list[
         )
         for record in records
     ]
-
-
-def _chunks(messages: list[RawMessage]) -> Iterator[list[RawMessage]]:
-    if sum(len(message.payload) for message in messages) <= BYTES_AT_ONCE:
-        yield messages
-        return
-    chunk: list[RawMessage] = []
-    size = 0
-    for message in messages:
-        if chunk and size + len(message.payload) > BYTES_AT_ONCE:
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(message)
-        size += len(message.payload)
-    if chunk:
-        yield chunk
-
-
-def _step_around_poison(
-    intake: Intake, state: IntakeState, messages: Sequence[RawMessage]
-) -> tuple[IntakeState, IntakeOutput]:
-    """Step; a message that breaks the stage is set apart as a reject, and the others go on without it."""
-    kept, poison = list(messages), []
-    while True:
-        try:
-            after, output = intake.step(state, kept)
-        except Exception as error:  # whatever it is, one message must not stop the stream
-            place = _first_to_break(intake, state, kept)
-            _log.exception("poisonous_message", partition=kept[place].partition, offset=kept[place].offset)
-            bad = kept.pop(place)
-            detail = f"breaks intake: {error!r}"
-            poison.append(Reject(bad.kind, bad.partition, bad.offset, 0, "poisonous", detail, bad.payload))
-        else:
-            output.rejects.extend(poison)
-            return after, output
-
-
-def _first_to_break(intake: Intake, state: IntakeState, messages: Sequence[RawMessage]) -> int:
-    """Place of the message with which a step begins to break, by halving."""
-    sound, breaks = 0, len(messages)
-    while breaks - sound > 1:
-        middle = (sound + breaks) // 2
-        try:
-            intake.step(state, messages[:middle])
-        except Exception:
-            breaks = middle
-        else:
-            sound = middle
-    return breaks - 1

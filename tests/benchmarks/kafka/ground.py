@@ -71,8 +71,8 @@ class Ground:
     def filling(self, file: Path, messages_a_second: float) -> subprocess.Popen[bytes]:
         """Begin to put lines on the usage topic; zero a second is as fast as it goes."""
         python = peers_python("librdkafka", ["confluent-kafka", "orjson"])
-        command = [python, PEERS / "librdkafka_fill.py", self.kafka.brokers, self.usage, file, str(messages_a_second)]
-        return subprocess.Popen(command)
+        script, rate = str(PEERS / "librdkafka_fill.py"), str(messages_a_second)
+        return subprocess.Popen([str(python), script, self.kafka.brokers, self.usage, str(file), rate])
 
     def worker(self, name: str = "worker", **environment: str) -> Worker:
         """Start a worker."""
@@ -81,4 +81,3 @@ class Ground:
     def remove(self) -> None:
         """Remove the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)
-

@@ -22,7 +22,7 @@ def until_judged(settings: KafkaSettings, load: Load) -> float:
 
 
 async def _until_judged(settings: KafkaSettings, load: Load) -> float:
-    last = load.time_of(load.minutes - 1)
+    last = load.after(load.minutes - 1)
     async with asyncio.timeout(DEADLINE_SECONDS), new_consumer(settings, settings.topic("alerts")) as consumer:
         async for record in consumer:
             alert = msgspec.json.decode(record.value, type=Alert)

@@ -12,7 +12,7 @@ import time
 import msgspec
 import numpy as np
 
-from detectors.clock import minute_of
+from detectors.clock import minute_of, parse_minute
 from detectors.events import Alert
 from tests.benchmarks.kafka.ground import Ground, broker
 from tests.benchmarks.kafka.judged import until_judged
@@ -98,7 +98,7 @@ def _shown_by_partition(usage: list[Record]) -> list[dict[int, float]]:
     for record in usage:
         at = record.value.index(_TIME) + len(_TIME)
         shown.setdefault(record.partition, {}).setdefault(record.value[at : at + 20], record.timestamp / 1000)
-    return [{minute_of(stamp.decode()): at for stamp, at in minutes.items()} for minutes in shown.values()]
+    return [{parse_minute(stamp.decode()): at for stamp, at in minutes.items()} for minutes in shown.values()]
 
 
 def _first_after(shown: dict[int, float], minute: int) -> float:

@@ -91,16 +91,16 @@ class Load(msgspec.Struct, frozen=True):
             for who in range(many[1]):
                 at = gateway, who
                 counts = int(requests[at]), int(errors[at]), int(input_tokens[at]), int(output_tokens[at])
-                yield gateway % self.partitions, _event(f"{minute:06}-{who:05}", time, gateway, who, *counts)
+                yield gateway % self.partitions, _event(f"{minute:06}-{who:05}", time, gateway, who, counts)
 
     def end(self) -> Iterator[tuple[int, bytes]]:
         """Return the event that raises an alert, and what closes its minute."""
         yield 0, self._unpriced(self.minutes - 1, (self.services - 1 - self.closed_by) * 2)
         for partition in range(self.partitions):
-            yield partition, _event("closing", self.time_of(self.minutes + 1), partition, 0, 1, 0, 1000, 100)
+            yield partition, _event("closing", self.time_of(self.minutes + 1), partition, 0, (1, 0, 1000, 100))
 
     def _unpriced(self, minute: int, who: int) -> bytes:
-        event = _event(f"alert-{minute}", self.time_of(minute), 0, who, 500, 0, 1_000_000, 100_000)
+        event = _event(f"alert-{minute}", self.time_of(minute), 0, who, (500, 0, 1_000_000, 100_000))
         return msgspec.json.encode({**msgspec.json.decode(event), "model": f"{UNPRICED}-{who}", "cost_usd": None})
 
     @property
@@ -127,11 +127,10 @@ def _line(partition: int, events: list[bytes]) -> bytes:
     return b"%d %s\n" % (partition, message)
 
 
-def _event(
-    name: str, time: str, gateway: int, who: int, requests: int, errors: int, input_tokens: int, output_tokens: int
-) -> bytes:
+def _event(name: str, time: str, gateway: int, who: int, counts: tuple[int, int, int, int]) -> bytes:
     """Every other gateway tells what was paid; the others leave it to the price list."""
     service = _service(who // 2)
+    requests, errors, input_tokens, output_tokens = counts
     cost = "null" if gateway % 2 else f"{input_tokens * 4e-7 + output_tokens * 1.6e-6:.6f}"
     return (
         f'{{"id":"{gateway:03}-{name}","time":"{time}","source":"gateway-{gateway}","team":"team-{who % 20}",'

@@ -19,7 +19,7 @@ from tests.kafka.reading import wait_for
 from tests.kafka.running import Worker
 
 SERIES = 100_000
-RUNS = 1
+RUNS = 3
 _SERIES_A_SERVICE = 3
 _SAVED_SECONDS = 120
 

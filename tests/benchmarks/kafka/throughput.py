@@ -7,20 +7,21 @@ takes to the alert of the last minute; theirs from the first event to the last s
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
 
 import msgspec
 
-from tests.benchmarks.kafka.process import ProcessClock
 from tests.benchmarks.kafka.ground import PEERS, Ground, broker
 from tests.benchmarks.kafka.judged import first_taken, until_judged
 from tests.benchmarks.kafka.load import Load
-from tests.benchmarks.places import peers_python, say
+from tests.benchmarks.kafka.process import ProcessClock
+from tests.benchmarks.places import ROOT, peers_python, say
 
 LOADS = ((1, "single events"), (100, "arrays of 100 events"))
-RUNS = 1
+RUNS = 3
 PEER_SECONDS = 600
 
 
@@ -105,7 +106,10 @@ def ours(ground: Ground, load: Load) -> tuple[Pace, float]:
 def _theirs(peer: Peer, ground: Ground, load: Load) -> Pace:
     python = peers_python(peer.environment, list(peer.packages))
     command = [python, PEERS / f"{peer.script}.py", ground.kafka.brokers, ground.usage, load.partitions, load.events]
-    done = subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True, timeout=PEER_SECONDS)
+    done = subprocess.run(
+        list(map(str, command)), check=True, stdout=subprocess.PIPE, text=True, timeout=PEER_SECONDS,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
     measured = json.loads(done.stdout.splitlines()[-1])
     assert measured["events"] == load.events, f"{peer.title} counted {measured['events']} of {load.events}"
     return Pace(load.events, measured["seconds"], measured["cpu_seconds"])

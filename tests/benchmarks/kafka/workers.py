@@ -16,7 +16,7 @@ from tests.benchmarks.kafka.process import ProcessClock
 from tests.benchmarks.places import say
 from tests.kafka.reading import wait_for
 
-RUNS = 1
+RUNS = 3
 
 
 class Together(msgspec.Struct, frozen=True):
@@ -38,9 +38,13 @@ def main(words: list[str]) -> None:
                 paces.append(_measure(address, load, workers))
     gained = statistics.median(two.rate / one.rate for one, two in zip(seen[1], seen[2], strict=True))
     sys.stdout.write(f"{load.events:,} single events, {os.cpu_count()} cores; medians of {RUNS} runs\n\n")
-    sys.stdout.write("| workers | events a second | cores they had | processor seconds a million |\n|---|---|---|---|\n")
+    sys.stdout.write(
+        "| workers | events a second | cores they had | processor seconds a million |\n|---|---|---|---|\n"
+    )
     for workers, paces in seen.items():
-        rate, cores, cpu = (statistics.median(column) for column in zip(*map(msgspec.structs.astuple, paces), strict=True))
+        rate, cores, cpu = (
+            statistics.median(column) for column in zip(*map(msgspec.structs.astuple, paces), strict=True)
+        )
         sys.stdout.write(f"| {workers} | {rate:,.0f} | {cores:.2f} | {cpu:.1f} |\n")
     sys.stdout.write(f"\nTwo do {gained:.2f} times what one does.\n\n")
 

@@ -10,7 +10,8 @@ import orjson  # type: ignore[import-not-found]
 from bytewax.connectors.kafka import KafkaSource  # type: ignore[import-not-found]
 from bytewax.dataflow import Dataflow  # type: ignore[import-not-found]
 from bytewax.testing import TestingSink, run_main  # type: ignore[import-not-found]
-from sums import RollingZ
+
+from tests.benchmarks.peers.sums import RollingZ
 
 if __name__ == "__main__":
     brokers, topic, partitions = sys.argv[1], sys.argv[2], int(sys.argv[3])

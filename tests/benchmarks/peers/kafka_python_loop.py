@@ -6,7 +6,8 @@ import json
 import sys
 
 from kafka import KafkaConsumer
-from sums import RollingZ
+
+from tests.benchmarks.peers.sums import RollingZ
 
 if __name__ == "__main__":
     brokers, topic, partitions, events = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])

@@ -1,4 +1,4 @@
-"""Puts lines of a file (a partition's number, a message) on a topic. Called with brokers, topic, file, messages a second.
+"""Puts lines of a file on a topic, each a partition and a message. Called with brokers, topic, file, messages a second.
 
 Zero a second means as fast as it can.
 """

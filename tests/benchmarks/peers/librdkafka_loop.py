@@ -1,4 +1,4 @@
-"""The fastest that a loop in Python can be: librdkafka, tuned, and orjson. Called with brokers, topic, partitions, events."""
+"""The fastest loop in Python: librdkafka, tuned, and orjson. Called with brokers, topic, partitions, events."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import sys
 
 import orjson  # type: ignore[import-not-found]  # a peer's package, in the peer's environment
 from confluent_kafka import Consumer  # type: ignore[import-not-found]
-from sums import RollingZ
+
+from tests.benchmarks.peers.sums import RollingZ
 
 if __name__ == "__main__":
     brokers, topic, partitions, events = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
