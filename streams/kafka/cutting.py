@@ -45,8 +45,9 @@ def cut(intake: Intake, state: IntakeState, messages: Sequence[RawMessage]) -> t
     """
     after, output = _step_around_poison(intake, state, messages)
     partition, middle = messages[0].partition, len(messages) // 2
-    before = max(state.high_minute.get(partition, NEVER), _earliest_minute(output))
-    made = encoded(output, after.high_minute.get(partition, NEVER) - before)
+    before = state.high_minute.get(partition, NEVER)
+    before = _earliest_minute(output) if before == NEVER else before
+    made = encoded(output, after.high_minute[partition] - before)
     if not middle or max(map(len, made.frames.values())) <= LARGEST_FRAME_BYTES:
         return after, [made]
     state, first = cut(intake, state, messages[:middle])
@@ -56,7 +57,7 @@ def cut(intake: Intake, state: IntakeState, messages: Sequence[RawMessage]) -> t
 
 def chunks(messages: list[RawMessage]) -> Iterator[list[RawMessage]]:
     """Part messages into as many as a step takes."""
-    if sum(len(message.payload) for message in messages) <= BYTES_AT_ONCE:
+    if messages and sum(len(message.payload) for message in messages) <= BYTES_AT_ONCE:
         yield messages
         return
     chunk: list[RawMessage] = []

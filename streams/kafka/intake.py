@@ -149,20 +149,20 @@ class IntakeService(ConsumerRebalanceListener):
     async def _turn(self) -> None:
         usage: Records = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=self._at_once)
         epoch, self._came_ms = self._epoch, round(time.time() * 1000)
-        if await self._read_ahead(epoch):
+        if await self._read_ahead(epoch, for_usage=bool(usage)):
             await self._process(usage, epoch)
         if time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + _IDLE_LOOK_SECONDS
             await self._commit_past_markers()
             await self._send_heartbeats()
 
-    async def _read_ahead(self, epoch: int) -> bool:
-        """Read deployments and feedback to their present end, or wait for their owner.
+    async def _read_ahead(self, epoch: int, for_usage: bool) -> bool:
+        """Read deployments and feedback to their present end, or, where usage waits for them, wait for their owner.
 
         False after a rebalance or when told to stop: then what waited comes again.
         """
         try:
-            await self._await_deployments(epoch)
+            await self._await_deployments(epoch, for_usage)
         except IllegalStateError:  # a partition was taken from us meanwhile
             if epoch == self._epoch:
                 raise
@@ -171,7 +171,7 @@ class IntakeService(ConsumerRebalanceListener):
     def _goes_on(self, epoch: int) -> bool:
         return epoch == self._epoch and not self._stopping.is_set()
 
-    async def _await_deployments(self, epoch: int) -> None:
+    async def _await_deployments(self, epoch: int, for_usage: bool) -> None:
         places = [TopicPartition(self._settings.topic(kind), 0) for kind in (DEPLOYMENTS, FEEDBACK)]
         ends = await self._looker.end_offsets(places)
         deadline = time.monotonic() + AWAIT_DEPLOYMENTS_SECONDS
@@ -180,7 +180,7 @@ class IntakeService(ConsumerRebalanceListener):
             owned = [place for place in places if place in assigned]
             others = [place for place in places if place not in assigned]
             behind = [place for place in owned if await self._consumer.position(place) < ends[place]]
-            if not behind and not await self._lag(others, ends):
+            if not behind and not (for_usage and await self._lag(others, ends)):
                 return
             if behind:
                 await self._process(await self._read(behind), epoch)
