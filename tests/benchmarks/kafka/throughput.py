@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import statistics
 import subprocess
 import sys
@@ -60,13 +61,23 @@ def main(words: list[str]) -> None:
     """Measure and print; words may name how many events are in a message, and ``alone`` leaves the peers out."""
     wanted = {int(word) for word in words if word.isdigit()} or {at_once for at_once, _ in LOADS}
     load = Load()
+    engines = () if "alone" in words else tuple(filter(_installs, ENGINES))
     for at_once, what in LOADS:
         if at_once in wanted:
             size = sum(map(len, load.file().read_bytes()[:4_000_000].splitlines()[:10_000])) / 10_000 - 2
             sys.stdout.write(f"{load.events:,} events of {size:.0f} bytes, {what}; {load.minutes} minutes, ")
             sys.stdout.write(f"{load.series} series; medians of {RUNS} runs\n\n")
-            sys.stdout.write(_table(*_measure(load, at_once, () if "alone" in words else ENGINES)) + "\n\n")
+            sys.stdout.write(_table(*_measure(load, at_once, engines)) + "\n\n")
             sys.stdout.flush()
+
+
+def _installs(peer: Peer) -> bool:
+    try:
+        peers_python(peer.environment, list(peer.packages))
+    except subprocess.CalledProcessError:
+        sys.stdout.write(f"{peer.title} is left out: it does not install on Python {platform.python_version()}.\n\n")
+        return False
+    return True
 
 
 def _measure(load: Load, at_once: int, engines: tuple[Peer, ...]) -> tuple[dict[str, list[Pace]], float]:
