@@ -20,8 +20,9 @@ from detectors.prices import PriceTable
 from detectors.rules.rule import Rule
 from detectors.rules.rulebook import Rulebook
 from detectors.series import View
+from detectors.series_watch import SeriesWatch
 from detectors.verdicts import Detector
-from detectors.watch import SeriesWatch, Watch
+from detectors.watch import Watch
 from streams.configuration.settings import Settings
 
 
@@ -41,11 +42,12 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class Stages(msgspec.Struct, frozen=True):
-    """The pure stages, ready to step."""
+    """The pure stages, ready to step; ``shape`` names what of the configuration their states depend on."""
 
     intake: Intake
     watches: list[Watch]
     incidents: Incidents
+    shape: str
 
 
 def default_detectors() -> tuple[Detector, ...]:
@@ -99,7 +101,8 @@ def build_stages(plan: Plan, prices: PriceTable) -> Stages:
     life = Life(plan.organisation, plan.initiatives, plan.incidents, Scale(plan.severity, budget), budget)
     rulebook = Rulebook(plan.rules, plan.initiatives)
     incidents = Incidents(limits.shards, SeriesWatch(wide, local, pooled), Judge(local, pooled), rulebook, life, budget)
-    return Stages(Intake(limits, prices), watches, incidents)
+    shape = f"views {'; '.join(', '.join(view) or 'all' for view in plan.views)}"
+    return Stages(Intake(limits, prices), watches, incidents, shape)
 
 
 def installed_version() -> str:

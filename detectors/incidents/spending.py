@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors.clock import MINUTES_PER_HOUR
 from detectors.forecast import DailySpend
-from detectors.frame import COST, DIMENSIONS, Key
-from detectors.ledger import ClosedMinute
+from detectors.frame import COST, DIMENSIONS, MEASURES, Key
+from detectors.ledger import ClosedRows
 from detectors.prices import NANO
 from detectors.spends import Spend
 
@@ -28,16 +29,28 @@ class Spending(msgspec.Struct):
     models: dict[str, dict[str, int]] = msgspec.field(default_factory=dict)
     """When each service was first seen to use each of its models."""
 
-    def count(self, rows: SpendRows) -> None:
-        """Add what became known in a minute."""
-        for (key, at), values in sorted(rows.items()):
-            service, nano = key[_SERVICE], values[COST]
-            self.labels[service] = key
-            self.models.setdefault(service, {}).setdefault(key[_MODEL], at)
-            for place in (service, ""):
-                self.daily.setdefault(place, DailySpend()).add(at, nano)
+    def count(self, spends: list[Spend]) -> None:
+        """Add what became known in a minute, service by service."""
+        nano_of: dict[tuple[str, int], int] = {}
+        labels: dict[str, Key] = {}
+        for spend in spends:
+            rows = zip(spend.key.tolist(), spend.minute.tolist(), spend.values[COST].tolist(), strict=True)
+            for place, at, nano in rows:
+                key = spend.keys[place]
+                service = key[_SERVICE]
+                nano_of[service, at] = nano_of.get((service, at), 0) + nano
+                if labels.get(service, key) <= key:
+                    labels[service] = key
+                self.models.setdefault(service, {}).setdefault(key[_MODEL], at)
+        self.labels.update(labels)
+        total: dict[int, int] = {}
+        for (service, at), nano in sorted(nano_of.items()):
+            self.daily.setdefault(service, DailySpend()).add(at, nano)
+            total[at] = total.get(at, 0) + nano
             hour = self.last_hour.setdefault(service, {})
             hour[at] = hour.get(at, 0) + nano
+        for at, nano in total.items():
+            self.daily.setdefault("", DailySpend()).add(at, nano)
 
     def forget(self, minute: int) -> None:
         """Drop what is over an hour old."""
@@ -81,14 +94,26 @@ def rows_of(spends: list[Spend]) -> SpendRows:
     }
 
 
-def closed_minute(keys: list[Key], minute: int, rows: SpendRows) -> ClosedMinute:
-    """Rows as one closed minute for the views that cross shards; new keys join the list."""
-    ordered = sorted(rows)
+def closed_rows(keys: list[Key], spends: dict[int, list[Spend]]) -> ClosedRows:
+    """What was spent in each minute as closed minutes, rows by key and event minute; new keys join the list."""
     places = {key: place for place, key in enumerate(keys)}
-    for key, _ in ordered:
-        if key not in places:
-            places[key] = len(keys)
-            keys.append(key)
-    which = np.array([places[key] for key, _ in ordered], np.int32)
-    values = np.array([rows[row] for row in ordered], np.int64)
-    return ClosedMinute(minute, which, np.array([at for _, at in ordered], np.int32), values.T)
+    which: list[int] = []
+    at: list[int] = []
+    ends = [0]
+    values: list[NDArray[np.int64]] = []
+    for some in spends.values():
+        rows = [
+            (spend.keys[k], m) for spend in some for k, m in zip(spend.key.tolist(), spend.minute.tolist(), strict=True)
+        ]
+        order = sorted(range(len(rows)), key=rows.__getitem__)
+        for key in (rows[row][0] for row in order):
+            if key not in places:
+                places[key] = len(keys)
+                keys.append(key)
+        which += [places[rows[row][0]] for row in order]
+        at += [rows[row][1] for row in order]
+        values.append(np.concatenate([spend.values for spend in some], axis=1)[:, order])
+        ends.append(len(which))
+    joined = np.concatenate(values, axis=1) if values else np.zeros((len(MEASURES), 0), np.int64)
+    minutes, key, event_minute = (np.array(part, np.int32) for part in (list(spends), which, at))
+    return ClosedRows(minutes, np.array(ends, np.int64), key, event_minute, joined)

@@ -18,11 +18,11 @@ from detectors.events import Alert, Feedback
 from detectors.frame import Key
 from detectors.incidents.life import Life, Lives, note_deployments
 from detectors.incidents.places import together
-from detectors.incidents.spending import SpendRows, closed_minute, rows_of
+from detectors.incidents.spending import closed_rows
 from detectors.judge import Candidate, Judge
-from detectors.reports import MinuteReport, SeriesReport
+from detectors.reports import MinuteReport
 from detectors.rules.rulebook import Rulebook
-from detectors.watch import SeriesWatch, SeriesWatchState
+from detectors.series_watch import SeriesWatch, SeriesWatchState
 
 
 class IncidentsState(msgspec.Struct):
@@ -114,42 +114,58 @@ class Incidents:
         """Return the promised, natural and realised rates of pages as of the last minute."""
         return self._budget.rates(state.lives.budget, state.done)
 
-    def step(self, state: IncidentsState, report: MinuteReport) -> tuple[IncidentsState, list[Alert]]:
-        """Take a report; return the alerts of the minutes that all shards have closed by now."""
+    def step(self, state: IncidentsState, *reports: MinuteReport) -> tuple[IncidentsState, list[Alert]]:
+        """Take reports; return the alerts of the minutes that all shards have closed by now."""
         state.refused = []
-        before = state.closed_through.get(report.shard, NEVER)
-        for said in report.feedback:
-            state.decisions.setdefault(max(minute_of(said.time), before + 1), []).append(said)
-        state.closed_through[report.shard] = max(before, report.closed_through)
-        if report.report is not None or report.spend is not None or report.deployments:
-            state.waiting.setdefault(report.minute, []).append(report)
+        for report in reports:
+            _wait(state, report)
         if len(state.closed_through) < self._shards:
             return state, []
         through = min(state.closed_through.values())
+        due = {minute: state.waiting.pop(minute) for minute in sorted(m for m in state.waiting if m <= through)}
+        candidates = self._candidates(state, due)
         alerts: list[Alert] = []
-        for minute in sorted(m for m in state.waiting.keys() | state.decisions.keys() if m <= through):
+        for minute in sorted(due.keys() | {m for m in state.decisions if m <= through}):
             alerts += self._life.end_quiet(state.lives, minute - 1)
             alerts += self._decide(state, minute, state.decisions.pop(minute, []))
-            alerts += self._judge_minute(state, minute, state.waiting.pop(minute, []))
+            alerts += self._take_minute(state, minute, due.get(minute, []), candidates.get(minute, []))
             state.done = minute
         if through > state.done:
             alerts += self._life.end_quiet(state.lives, through)
             state.done = through
         return state, alerts
 
-    def _judge_minute(self, state: IncidentsState, minute: int, reports: list[MinuteReport]) -> list[Alert]:
+    def _candidates(self, state: IncidentsState, due: dict[int, list[MinuteReport]]) -> dict[int, list[Candidate]]:
+        """Candidates by minute, of all minutes that are due at once."""
+        parts = [[r.report for r in told if r.report is not None] for told in due.values()]
+        if self._wide.table.views:
+            spends = {minute: [r.spend for r in told if r.spend is not None] for minute, told in due.items()}
+            closed = closed_rows(state.keys, {minute: some for minute, some in spends.items() if some})
+            state.wide, wide = self._wide.step(state.wide, closed, [[]] * len(closed.at), state.keys)
+            by_minute = dict(zip(closed.at.tolist(), wide, strict=True))
+            for minute, some in zip(due, parts, strict=True):
+                if (report := by_minute.get(minute)) is not None:
+                    some.append(report)
+        state.pooled, candidates = self._judge.step(state.pooled, parts)
+        return candidates
+
+    def _take_minute(
+        self, state: IncidentsState, minute: int, reports: list[MinuteReport], candidates: list[Candidate]
+    ) -> list[Alert]:
+        self._budget.begin(state.lives.budget, minute)
         deployments = sorted((d for r in reports for d in r.deployments), key=lambda d: (d.time, d.service, d.id))
         note_deployments(state.lives, deployments, minute)
-        rows = rows_of([r.spend for r in reports if r.spend is not None])
-        if not rows:
+        spends = [r.spend for r in reports if r.spend is not None]
+        if not spends:
             return []
-        state.lives.spending.count(rows)
-        self._budget.begin(state.lives.budget, minute)
+        state.lives.spending.count(spends)
+        if minute // MINUTES_PER_HOUR > state.done // MINUTES_PER_HOUR:
+            state.lives.spending.forget(minute)
+        self._life.follow(state.lives, minute)
+        alerts = [alert for found in self._by_place(candidates) for alert in self._life.take(state.lives, found)]
         before, state.spent = state.spent, minute
-        found = self._by_place(self._candidates(state, minute, rows, reports))
-        alerts = [alert for candidate in found for alert in self._life.take(state.lives, candidate)]
-        sources = [pair for r in reports for pair in r.sources]
-        for finding, severity in self._rulebook.step(state.rules, minute, before, rows, sorted(sources)):
+        sources = sorted(pair for r in reports for pair in r.sources)
+        for finding, severity in self._rulebook.step(state.rules, minute, before, spends, sources):
             alerts += self._life.take_finding(state.lives, finding, severity)
         return alerts
 
@@ -163,23 +179,6 @@ class Incidents:
             alerts += told or []
         return alerts
 
-    def _candidates(
-        self, state: IncidentsState, minute: int, rows: SpendRows, reports: list[MinuteReport]
-    ) -> list[Candidate]:
-        """Return what detectors say of a minute."""
-        parts: list[SeriesReport] = [r.report for r in reports if r.report is not None]
-        closed = closed_minute(state.keys, minute, rows)
-        if self._wide.table.views:
-            state.wide, wide_reports = self._wide.step(state.wide, [(closed, [])], state.keys)
-            parts += [report for report in wide_reports if report is not None]
-        candidates: list[Candidate] = []
-        if parts:
-            state.pooled, candidates = self._judge.step(state.pooled, parts)
-        if minute // MINUTES_PER_HOUR > state.done // MINUTES_PER_HOUR:
-            state.lives.spending.forget(minute)
-        self._life.follow(state.lives, minute)
-        return candidates
-
     def _by_place(self, candidates: list[Candidate]) -> list[Candidate]:
         """Candidates of detectors that speak of a model, wherever it is used, as one a model."""
         kept: list[Candidate] = []
@@ -191,3 +190,13 @@ class Incidents:
             else:
                 wide.setdefault((found.detector, found.name.scope()[place]), []).append(found)
         return kept + [together(group, self._budget.detector(title).place) for (title, _), group in wide.items()]
+
+
+def _wait(state: IncidentsState, report: MinuteReport) -> None:
+    """Keep a report until every shard has closed its minute, and decisions until theirs."""
+    before = state.closed_through.get(report.shard, NEVER)
+    for said in report.feedback:
+        state.decisions.setdefault(max(minute_of(said.time), before + 1), []).append(said)
+    state.closed_through[report.shard] = max(before, report.closed_through)
+    if report.report is not None or report.spend is not None or report.deployments:
+        state.waiting.setdefault(report.minute, []).append(report)

@@ -7,10 +7,11 @@ from typing import Any
 from detectors import codec, intent
 from detectors.events import Initiative, Severity
 from detectors.frame import COST, DIMENSIONS, REQUESTS, Key
-from detectors.incidents.spending import SpendRows
+from detectors.incidents.spending import rows_of
 from detectors.judge import Candidate
 from detectors.prices import NANO
 from detectors.rules.rule import Bill, Line, Rule
+from detectors.spends import Spend
 
 _KEYS_KEPT = 65_536
 
@@ -47,7 +48,7 @@ class Rulebook:
         }
 
     def step(
-        self, states: dict[str, Any], minute: int, before: int, rows: SpendRows, sources: list[tuple[str, str]]
+        self, states: dict[str, Any], minute: int, before: int, spends: list[Spend], sources: list[tuple[str, str]]
     ) -> list[tuple[Candidate, Severity]]:
         """Take a minute that somebody spent in, and judge where it is time; the states change in place.
 
@@ -57,12 +58,14 @@ class Rulebook:
             By rule.
         minute, before
             The minute, and the last one before it that was given.
-        rows, sources
+        spends, sources
             What was spent in it, and (source, service) of all that sent something.
         """
         if not self._rules:
             return []
-        bill = Bill(minute, [self._line(key, at, values) for (key, at), values in sorted(rows.items())], sources)
+        bill = Bill(
+            minute, [self._line(key, at, values) for (key, at), values in sorted(rows_of(spends).items())], sources
+        )
         found = []
         for rule in self._rules:
             rule.count(states[rule.title], bill)

@@ -7,10 +7,11 @@ from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
+from detectors.admission import NEVER
 from detectors.events import Alert, Feedback
 from detectors.incidents.stage import IncidentsState
 from detectors.reports import MinuteReport
-from streams.kafka.lease import BEGIN_ANEW, StateError
+from streams.kafka.lease import REBUILD, StateError
 
 
 class Work(Protocol):
@@ -27,6 +28,9 @@ class Work(Protocol):
 
     def notes(self) -> Sequence[bytes]:
         """Return messages that go out with the state just returned and follow from no input; each once."""
+
+    def reached(self) -> int | None:
+        """Return the minute that the state has come to, or None where that is not said."""
 
 
 S = TypeVar("S")
@@ -65,14 +69,21 @@ class StageWork(Generic[S, GivenT, MadeT]):
         Bytes of a message to an input.
     write
         An output to bytes of a message.
+    minute_of
+        The minute that a state has come to, ``NEVER`` before there is one.
     """
 
     def __init__(
-        self, stage: Stage[S, GivenT, MadeT], read: Callable[[bytes], GivenT], write: Callable[[MadeT], bytes]
+        self,
+        stage: Stage[S, GivenT, MadeT],
+        read: Callable[[bytes], GivenT],
+        write: Callable[[MadeT], bytes],
+        minute_of: Callable[[S], int],
     ) -> None:
         self._stage = stage
         self._read = read
         self._write = write
+        self._minute_of = minute_of
         self.state = stage.start()
 
     def load(self, pages: Mapping[str, bytes]) -> None:
@@ -85,7 +96,7 @@ class StageWork(Generic[S, GivenT, MadeT]):
         except (msgspec.DecodeError, ValueError, TypeError) as error:
             raise StateError(
                 f"the saved state was written with other settings or by another version ({error}): set them back, or "
-                f"{BEGIN_ANEW}"
+                f"{REBUILD}"
             ) from error
 
     def take(self, data: bytes) -> list[bytes]:
@@ -100,6 +111,11 @@ class StageWork(Generic[S, GivenT, MadeT]):
     def notes(self) -> Sequence[bytes]:
         """Return nothing: all that goes out follows from input."""
         return ()
+
+    def reached(self) -> int | None:
+        """Return the minute that the state has come to."""
+        minute = self._minute_of(self.state)
+        return None if minute == NEVER else minute
 
 
 class IncidentsWork(StageWork[IncidentsState, MinuteReport, Alert]):
@@ -116,7 +132,7 @@ class IncidentsWork(StageWork[IncidentsState, MinuteReport, Alert]):
     def __init__(
         self, stage: Stage[IncidentsState, MinuteReport, Alert], observe_refused: Callable[[Feedback], object]
     ) -> None:
-        super().__init__(stage, MinuteReport.decode, msgspec.json.encode)
+        super().__init__(stage, MinuteReport.decode, msgspec.json.encode, lambda state: state.done)
         self._observe_refused = observe_refused
 
     def take(self, data: bytes) -> list[bytes]:

@@ -101,6 +101,7 @@ class Everything(Detector, frozen=True, kw_only=True):
 
     kind: ClassVar[str] = "everything"
     pooled: ClassVar[bool] = True
+    wants_cheap_rows: ClassVar[bool] = True
 
     def step(self, state: None, seen: Seen) -> tuple[None, Verdicts]:
         """All is normal."""
