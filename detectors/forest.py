@@ -50,7 +50,7 @@ def fit(rows: NDArray[np.float32], trees: int, seed: int) -> Forest:
     seed
         The same seed and rows give the same forest.
     """
-    from sklearn.ensemble import IsolationForest  # noqa: PLC0415 — a second of every start, which only a refit needs
+    from sklearn.ensemble import IsolationForest  # noqa: PLC0415 — a second that only those pay who grow one
 
     grown = IsolationForest(n_estimators=trees, max_samples="auto", random_state=seed).fit(rows)
     depth = max(tree.tree_.max_depth for tree in grown.estimators_)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Literal
 
 import msgspec
@@ -21,6 +22,9 @@ from detectors.decode import Mistake, Reader
 from detectors.events import DeploymentEvent, UsageEvent
 from detectors.frame import Frame
 from detectors.prices import PriceTable
+
+_KIND, _OFFSET, _PAYLOAD, _RECEIVED = map(attrgetter, ("kind", "offset", "payload", "received_minute"))
+_TIME, _SOURCE, _ID = map(attrgetter, ("time", "source", "id"))
 
 KEPT_BYTES = 4_000_000
 """So much of a refused event is kept at most."""
@@ -106,7 +110,7 @@ class Intake:
     def step(self, state: IntakeState, messages: Sequence[RawMessage]) -> tuple[IntakeState, IntakeOutput]:
         """Make frames of messages; those of usage all come from one raw partition, in its order."""
         rejects: list[Reject] = []
-        usage = [m for m in messages if m.kind == "usage"]
+        usage = messages if set(map(_KIND, messages)) == {"usage"} else [m for m in messages if m.kind == "usage"]
         deployments = self._read_deployments([m for m in messages if m.kind == "deployments"], rejects)
         rows = self._read_usage(usage, rejects)
         partition = usage[0].partition if usage else 0
@@ -135,9 +139,13 @@ class Intake:
             self._shards[service] = (mixed >> 16) % self.settings.shards
         return self._shards[service]
 
-    def _read_usage(self, messages: list[RawMessage], rejects: list[Reject]) -> _Rows:
-        fits = [m for m in messages if self._size_is_right(m, rejects)]
-        events = self._usage.read_all([m.payload for m in fits])
+    def _read_usage(self, messages: Sequence[RawMessage], rejects: list[Reject]) -> _Rows:
+        payloads = list(map(_PAYLOAD, messages))
+        fits = list(messages)
+        if max(map(len, payloads), default=0) > self.settings.max_message_bytes:
+            fits = [m for m in messages if self._size_is_right(m, rejects)]
+            payloads = list(map(_PAYLOAD, fits))
+        events = self._usage.read_all(payloads)
         if events is not None:
             return _Rows(events, fits, [0] * len(fits))
         rows = _Rows([], [], [])
@@ -165,11 +173,10 @@ class Intake:
             rejects.append(_reject(message, Mistake(0, "oversized", detail)))
         return len(message.payload) <= most
 
-    def _refuse(
-        self, rows: _Rows, values: NDArray[np.int64], received: NDArray[np.int32], placed: Placed
-    ) -> list[Reject]:
+    def _refuse(self, rows: _Rows, values: NDArray[np.int64], placed: Placed) -> list[Reject]:
         """Say of each event that is not taken why."""
         rejects: list[Reject] = []
+        received = _received(rows.message)
         opened: RawMessage | None = None  # its rows stand together: each message is taken apart once
         items: list[bytes] = []
         for row in np.flatnonzero(~placed.taken):
@@ -185,18 +192,17 @@ class Intake:
     def _admit(self, rows: _Rows, high: int, rejects: list[Reject]) -> Frame:
         """One frame of all shards' rows that are taken."""
         events, values = rows.events, columns.counts_of(rows.events)
-        minute = self._stamps.minutes([event.time for event in events])
-        received = np.array([NEVER if m.received_minute is None else m.received_minute for m in rows.message], np.int32)
-        placed = place(self.settings, minute, received, is_sound(values), high)
-        offset = np.array([m.offset for m in rows.message], np.int64)
+        minute = self._stamps.minutes(list(map(_TIME, events)))
+        placed = place(self.settings, minute, _received(rows.message), is_sound(values), high)
+        offset = np.fromiter(map(_OFFSET, rows.message), np.int64, len(rows.message))
         if not placed.taken.all():
-            rejects += self._refuse(rows, values, received, placed)
+            rejects += self._refuse(rows, values, placed)
             kept = np.flatnonzero(placed.taken)
             events, values, offset = [events[row] for row in kept], values[:, kept], offset[kept]
             placed = Placed(placed.taken[kept], placed.minute[kept], placed.high[kept])
         keys, key = columns.keys_of(events)
         columns.add_dollars(values, columns.paid_of(events), keys, key, placed.minute, self._prices)
-        identity = columns.identity_of([e.source for e in events], [e.id for e in events])
+        identity = columns.identity_of(list(map(_SOURCE, events)), list(map(_ID, events)))
         return Frame(0, 0, 0, 0, keys, key, offset, placed.minute, placed.high, identity, values, [])
 
     def _cut(
@@ -215,6 +221,14 @@ class Intake:
                 [d for d in deployments if self.shard_of(d.service) == number],
             )  # fmt: skip
         return frames
+
+
+def _received(messages: list[RawMessage]) -> NDArray[np.int32]:
+    """Minutes at which messages came, :data:`NEVER` where nobody knows."""
+    minutes = list(map(_RECEIVED, messages))
+    if None in minutes:
+        return np.array([NEVER if minute is None else minute for minute in minutes], np.int32)
+    return np.fromiter(minutes, np.int32, len(minutes))
 
 
 def _reject(message: RawMessage, mistake: Mistake) -> Reject:

@@ -81,9 +81,14 @@ class PriceTable:
         counts
             Tokens and GPU milliseconds of each row.
         """
-        days = minutes // MINUTES_PER_DAY
-        pairs, place = np.unique(np.stack([which, days]), axis=1, return_inverse=True)
-        found = [self.rates(models[m][0], models[m][1], int(day)) for m, day in pairs.T]
+        distinct = {model: number for number, model in enumerate(dict.fromkeys(models))}
+        model_of = np.fromiter(map(distinct.__getitem__, models), np.int64, len(models))
+        count = max(len(distinct), 1)
+        days = minutes.astype(np.int64) // MINUTES_PER_DAY
+        pairs, place = np.unique(days * count + model_of[which], return_inverse=True)
+        by_number = list(distinct)
+        wanted = [(*by_number[pair % count], pair // count) for pair in pairs.tolist()]
+        found = [self.rates(provider, model, day) for provider, model, day in wanted]
         nothing = Rates(0.0, 0.0, 0.0, 0.0)
         table = np.array([msgspec.structs.astuple(r or nothing) for r in found], dtype=float).reshape(-1, 5)
         known = np.array([r is not None for r in found], dtype=bool)[place]

@@ -16,8 +16,9 @@ from detectors.kinds import KINDS
 from detectors.ledger import Ledger
 from detectors.prices import PriceTable
 from detectors.series import View
+from detectors.series_watch import SeriesWatch
 from detectors.verdicts import Detector
-from detectors.watch import SeriesWatch, Watch
+from detectors.watch import Watch
 from streams.configuration.settings import Settings
 
 

@@ -9,7 +9,7 @@ import msgspec
 from detectors.admission import NEVER
 from detectors.events import Alert
 from detectors.intake import IntakeOutput, RawMessage
-from detectors.watch import MinuteReport
+from detectors.reports import MinuteReport
 from streams.app import Stages
 
 _SHAPE = "shape"
@@ -114,8 +114,5 @@ class Pipeline:
             self._watches[shard], made = self._stages.watches[shard].step(self._watches[shard], frame)
             reports += made
         reports.sort(key=lambda report: (report.minute, report.shard))
-        alerts: list[Alert] = []
-        for report in reports:
-            self._incidents, raised = self._stages.incidents.step(self._incidents, report)
-            alerts += raised
+        self._incidents, alerts = self._stages.incidents.step(self._incidents, *reports)
         return Passed(output, reports, alerts)

@@ -11,7 +11,7 @@ from detectors.admission import NEVER
 from detectors.clock import MINUTES_PER_WEEK
 from detectors.events import Alert
 from detectors.incidents import IncidentsState
-from detectors.watch import MinuteReport
+from detectors.reports import MinuteReport
 from streams.kafka.lease import REBUILD, StateError
 from streams.tally import pages_of_the_week
 

@@ -19,7 +19,8 @@ from detectors.events import Alert
 from detectors.frame import Frame
 from detectors.incidents import IncidentsState
 from detectors.intake import Intake, IntakeOutput
-from detectors.watch import MinuteReport, WatchState
+from detectors.reports import MinuteReport
+from detectors.watch import WatchState
 from streams.delivery.mailroom import Reached
 from streams.delivery.outbox import Outbox, Waiting
 from streams.kafka.agents import Agent, Beside, Holding, Message, Observer
