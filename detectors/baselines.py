@@ -11,19 +11,20 @@ are, never below a floor, plus the noise of counting few requests.
 
 from __future__ import annotations
 
-from itertools import pairwise
-from typing import TypeVar
+import math
+from functools import cache
+from typing import Any, NamedTuple, TypeVar, cast
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import frame as f
 from detectors.clock import MINUTES_PER_DAY
-from detectors.rhythm import Beat, Rhythm, RhythmState, empty_rhythm, keep_rhythm
+from detectors.compiled import compiled
+from detectors.peaks import NOTHING, PeakState, empty_peaks, keep_peaks
+from detectors.rhythm import EVEN_TAU, Beats, Rhythm, RhythmState, empty_rhythm, keep_rhythm
 
 Floats = NDArray[np.float64]
-S = TypeVar("S", bound=msgspec.Struct)
+S = TypeVar("S")
 
 HORIZONS_MINUTES = (2, 5, 15, 60, 240)
 """Each horizon weighs the past like a window of this many minutes: same mean age, no edge."""
@@ -33,7 +34,7 @@ TOTALS = (
     "warm_input", "warm_uncached",
 )  # fmt: skip
 """What is summed: counts, tokens, and dollars of tokens paid, by list, of input, of input without cache, of GPUs;
-the last two are those of input again, but only of minutes in which a cache could hit (see :mod:`detectors.watch`)."""
+the last two are those of input again, but only of minutes in which a cache could hit (see :mod:`detectors.active`)."""
 (N, ERR, INP, OUT, PAID, LIST, LIST_IN, LIST_RAW, GPU, WARM_IN, WARM_RAW) = range(len(TOTALS))
 
 CHANNELS = ("input", "output", "cache", "mix", "share", "unit", "volume")
@@ -45,18 +46,21 @@ PEAKED = np.array([C_INPUT, C_OUTPUT, C_CACHE, C_MIX, C_SHARE, C_VOLUME])
 """The channels whose highest levels are remembered."""
 
 TAU_MINUTES = np.array(HORIZONS_MINUTES) / 2.0
-_RATE = 1 - np.exp(-1 / TAU_MINUTES)
+RATE = 1 - np.exp(-1 / TAU_MINUTES)
 BASE_OF_HORIZON = np.array([0, 0, 0, 1, 1])
 _FEEDS_BASE = (2, 4)
+"""The horizons whose past flows into the baselines."""
 BASE_TAU_MINUTES = np.array([260.0, 1440.0])
-_SPREAD = np.array([1.0, 1.0, 0.05, 0.01, 0.001])
-"""Variance for one request of the logarithms of input, output, cache, mix, unit price."""
+_SPREAD = np.array([1.0, 1.0, 0.05, 0.01, np.nan, 0.001])
+"""Variance for one request of the logarithms of input, output, cache, mix, unit price; a share's takes the rest."""
 _OUTPUT_WEIGHT = 4.0
 """An output token costs about four input tokens."""
 QUIET_USD_PER_MINUTE = 0.002
 """Dollars a minute below which a volume says nothing."""
 
 LEAST_REQUESTS = 3.0
+_LEAST = 1e-12
+"""Tokens and dollars up to this are none."""
 MOST_ODDS = 5.0
 """A part that sends over 99 % of its service's requests sends nearly all: how nearly says nothing more."""
 SCALE_FLOOR = 0.02
@@ -66,64 +70,78 @@ _MOST_LEARNED = np.array([1.0, 1.0, 1.0, 1.0, 3.0, 1.0])
 """A step counts for no more than this in the scale, so that one incident does not blind the next; by driver. Odds of
 parts that are active by turns swing by far more, and are to be known for it."""
 SCALE_TAU = 3.0 * MINUTES_PER_DAY
-BLOCK_MINUTES = 240
-PEAK_DAYS = 7
-NOTHING = -50.0
-"""A level below every level."""
+_FORGOTTEN_MINUTES = 65_536
+"""After so long a silence nothing is left of any sum."""
+_LEARNED = 1 - np.exp(-np.arange(6) / SCALE_TAU)
+"""How much of a step goes into the scale, by the minutes since the last one; no more after a longer silence."""
+_H, _T, _D, _P, _B = len(HORIZONS_MINUTES), len(TOTALS), len(CHANNELS) - 1, len(PEAKED), len(BASE_TAU_MINUTES)
 
 
-class BaselineState(msgspec.Struct):
-    """Columns with a row a series; see :data:`TOTALS`, :data:`CHANNELS`, :data:`HORIZONS_MINUTES` for the axes."""
+class BaselineState(NamedTuple):
+    """Columns with a row a series; see :data:`TOTALS`, :data:`CHANNELS`, :data:`HORIZONS_MINUTES` for the axes.
+
+    To remember more, add a column here and in :func:`_empty`, and fill it in where a row is summed up
+    (:func:`_sum_up`) or learned from (:func:`_learn`).
+    """
 
     sums: Floats
     base: NDArray[np.float32]
     scale: NDArray[np.float32]
-    peak_now: NDArray[np.float32]
-    peak_before: NDArray[np.float32]
-    peak_reference: NDArray[np.float32]
-    peaks: NDArray[np.float32]
-    peak_day: NDArray[np.int32]
-    block: NDArray[np.int32]
+    peaks: PeakState
     first: NDArray[np.int32]
     last: NDArray[np.int32]
     active_minutes: NDArray[np.int32]
     rhythm: RhythmState
 
 
-class Residuals(msgspec.Struct, frozen=True):
-    """What the active series did in some minutes against what they usually do; a row a series and minute.
+class Activity(NamedTuple):
+    """What some series did in some minutes, a row a series and minute, in the order of minutes.
 
-    Shapes: h horizons, d drivers (channels without volume), c channels.
+    A service's parts stand in the same batch as the service. Late rows are those of earlier minutes that came in with
+    a minute; they are in the order of the rows that they belong to.
     """
 
     minute: NDArray[np.int32]
     series: NDArray[np.int32]
-    whole: NDArray[np.intp]
+    whole: NDArray[np.int32]
     """The row of the service that each is a part of, its own where it is a part of none."""
-    sums: Floats
-    """Totals by horizon, (rows, h, totals)."""
-    base: Floats
-    """Totals of the baseline behind each horizon, (rows, h, totals)."""
-    level: Floats
-    """Drivers' logarithms, (rows, h, d); NaN with too few requests."""
-    step: Floats
-    """Level less baseline, (rows, h, d); 0 where either is unknown."""
-    step_z: Floats
-    """Step over its scale and the noise of counting, (rows, h, d)."""
-    scale: Floats
-    """What steps usually are, (rows, h, d)."""
-    above: Floats
-    """Level (less two standard errors) over the highest of the last week, (rows, h, c); very negative where unknown."""
-    usd_per_minute: Floats
-    """Dollars a minute, (rows, h)."""
-    usual_usd_per_minute: Floats
-    """The same at the baseline, (rows, h)."""
+    totals: Floats
+    """:data:`TOTALS` of the minute, (rows, totals)."""
+    late_row: NDArray[np.int32]
+    late_age_minutes: NDArray[np.int32]
+    late_totals: Floats
+
+
+class Known(NamedTuple):
+    """The active series at the end of each minute, and what each was found to be usually like; a row as in the input.
+
+    Shapes: h horizons, d drivers (channels without volume), p peaked channels, and k = h + baselines.
+    """
+
+    minute: NDArray[np.int32]
+    series: NDArray[np.int32]
+    whole: NDArray[np.int32]
+    new: NDArray[np.bool_]
+    passed: NDArray[np.int32]
+    """Minutes since each was last active."""
     age_minutes: NDArray[np.int32]
     active_minutes: NDArray[np.int32]
-    rhythm: Rhythm
-
-    def __len__(self) -> int:
-        return len(self.series)
+    sums: Floats
+    """Totals by horizon, (rows, h, totals)."""
+    base: NDArray[np.float32]
+    """Totals by baseline, (rows, baselines, totals)."""
+    usd: Floats
+    """Dollars a minute by horizon, (rows, h)."""
+    level: Floats
+    """Drivers' logarithms in horizons and baselines, (rows, k, d); NaN with too few requests."""
+    step: Floats
+    """Level less that of the baseline, (rows, h, d); 0 where either is unknown."""
+    scale: NDArray[np.float32]
+    """What steps usually are, (rows, h, d)."""
+    low: NDArray[np.float32]
+    """Level less two standard errors, (rows, h, p); :data:`NOTHING` where unknown."""
+    reference: NDArray[np.float32]
+    """The highest of the week before, (rows, h, p); :data:`NOTHING` where unknown."""
 
 
 class Baselines:
@@ -133,252 +151,201 @@ class Baselines:
         """No series yet."""
         return _empty(0)
 
-    def step(self, state: BaselineState, minutes: list[ActiveMinute]) -> tuple[BaselineState, Residuals]:
-        """Take what the active series did in some minutes, in order.
-
-        What depends on the minute before is done minute by minute, all else for all rows of all minutes at once.
+    def step(self, state: BaselineState, given: Activity, series: int) -> tuple[BaselineState, Known, Rhythm]:
+        """Take what the active series did; all that depends on the minute before is done row by row, compiled.
 
         Parameters
         ----------
         state
             What is known; consumed.
-        minutes
-            At least one.
+        given
+            At least one row.
+        series
+            How many series there are by now.
         """
-        state = _room_for(state, max(int(m.series.max(initial=-1)) for m in minutes) + 1)
-        summed = [_sum_up(state, minute) for minute in minutes]
-        rows = _joined_all(summed)
-        offsets = np.cumsum([0, *(len(m.series) for m in minutes)])
-        whole = np.concatenate([m.whole + offset for m, offset in zip(minutes, offsets[:-1], strict=True)])
-        level, error = _levels_and_share(rows.sums, whole)
-        usual, usual_error = (part[:, BASE_OF_HORIZON] for part in _levels_and_share(rows.base.astype(float), whole))
-        step = level - usual
-        step[np.isnan(step)] = 0.0
-        usd = (rows.sums[:, :, PAID] + rows.sums[:, :, GPU]) * _RATE
-        low = _low(level, error, usd)
-        scale, reference = _remember(state, rows, offsets, step, low)
-        young = np.where(rows.active_minutes < YOUNG_MINUTES, SCALE_WHILE_YOUNG, SCALE_FLOOR)[:, None, None]
-        scale = np.maximum(1.25 * scale, young)
-        behind = rows.base[:, BASE_OF_HORIZON].astype(float)
-        lived = np.minimum(np.maximum(rows.age_minutes, 1)[:, None], BASE_TAU_MINUTES[BASE_OF_HORIZON])
-        return state, Residuals(
-            minute=rows.minute, series=rows.series, whole=whole, sums=rows.sums, base=behind, level=level, step=step,
-            step_z=step / np.sqrt(error + usual_error + scale**2), scale=scale, above=_above(low, reference),
-            usd_per_minute=usd, usual_usd_per_minute=(behind[:, :, PAID] + behind[:, :, GPU]) / lived,
-            age_minutes=rows.age_minutes, active_minutes=rows.active_minutes, rhythm=rows.rhythm,
-        )  # fmt: skip
+        state = _room_for(state, series)
+        known = _room_for_rows(given)
+        _sum_up(state, given, fading(), known)
+        tokens, gpu = known.sums[:, :, PAID], known.sums[:, :, GPU]
+        np.multiply(tokens + gpu, RATE, out=known.usd)
+        _ratios(known, known.level)
+        np.log(known.level, out=known.level)
+        np.minimum(known.level[:, :, C_SHARE], MOST_ODDS, out=known.level[:, :, C_SHARE])
+        _learn(state, known, np.log(known.usd + QUIET_USD_PER_MINUTE))
+        keep_peaks(state.peaks, known.minute, known.series, known.low, known.reference)
+        usd = given.totals[:, PAID] + given.totals[:, GPU]
+        recent, faded = known.sums[:, 2, N], fading()[:, -1][np.minimum(known.passed, _FORGOTTEN_MINUTES)]
+        beats = Beats(known.minute, known.series, known.passed, known.new, given.totals[:, N], usd, recent, faded)
+        return state, known, keep_rhythm(state.rhythm, beats)
 
 
-class ActiveMinute(msgspec.Struct, frozen=True):
-    """What the active series did in one minute.
-
-    Parameters
-    ----------
-    minute
-        The minute that closed.
-    series
-        Distinct series with rows in it, rising, shape (rows,).
-    totals
-        :data:`TOTALS` of each, shape (rows, totals).
-    late
-        Rows of earlier minutes that came in with this one; their series are in ``series`` too.
-    whole
-        The row of the series that each is a part of, its own where it is a part of none; shape (rows,).
-    """
-
-    minute: int
-    series: NDArray[np.int32]
-    totals: Floats
-    late: Late
-    whole: NDArray[np.intp]
+@cache
+def fading() -> Floats:
+    """What is left of each horizon, each baseline and the rhythm's window after so many minutes, (minutes, k + 1)."""
+    minutes = np.arange(_FORGOTTEN_MINUTES + 1)[:, None]
+    table: Floats = np.exp(-minutes / np.concatenate([TAU_MINUTES, BASE_TAU_MINUTES, [EVEN_TAU]]))
+    table[-1] = 0.0
+    return table
 
 
-class _Summed(msgspec.Struct, frozen=True):
-    """Sums of the active series at the end of a minute, a row a series."""
-
-    minute: NDArray[np.int32]
-    series: NDArray[np.int32]
-    passed: NDArray[np.int32]
-    sums: Floats
-    base: NDArray[np.float32]
-    age_minutes: NDArray[np.int32]
-    active_minutes: NDArray[np.int32]
-    rhythm: Rhythm
-
-
-def _sum_up(state: BaselineState, now: ActiveMinute) -> _Summed:
-    """Fade the sums of the active series, and add the minute."""
-    series, totals = now.series, now.totals
-    active = state.active_minutes[series]
-    new = active == 0
-    passed = np.where(new, 0, np.maximum(now.minute - state.last[series], 0)).astype(np.int32)
-    sums, base = _fade(state.sums[series], state.base[series], passed)
-    sums += totals[:, None, :]
-    if len(now.late.row):
-        fading = np.exp(-now.late.age_minutes[:, None] / TAU_MINUTES)
-        np.add.at(sums, now.late.row, fading[:, :, None] * now.late.totals[:, None, :])
-    first = np.where(new, now.minute, state.first[series])
-    state.sums[series], state.base[series], state.last[series] = sums, base, now.minute
-    state.first[series], state.active_minutes[series] = first, active + 1
-    usd = totals[:, PAID] + totals[:, GPU]
-    rhythm = keep_rhythm(state.rhythm, Beat(now.minute, series, passed, new, totals[:, N], usd, sums[:, 2, N]))
-    minute = np.full(len(series), now.minute, np.int32)
-    return _Summed(minute, series, passed, sums, base, now.minute - first, active + 1, rhythm)
-
-
-def _low(level: Floats, error: Floats, usd: Floats) -> NDArray[np.float32]:
-    """The levels that the blocks to come remember, (rows, h, peaked channels)."""
-    low = np.empty((*usd.shape, len(PEAKED)), np.float32)
-    low[:, :, :-1] = (level - 2 * np.sqrt(error))[:, :, PEAKED[:-1]]
-    low[:, :, -1] = np.log(usd + QUIET_USD_PER_MINUTE)
-    low[np.isnan(low)] = NOTHING
-    return low
+@compiled
+def _sum_up(state: BaselineState, given: Activity, table: Floats, known: Known) -> None:
+    """Row by row: fade the sums of a series, and add the minute."""
+    late = 0
+    for row in range(len(given.series)):
+        series, minute = int(given.series[row]), int(given.minute[row])
+        new = int(state.active_minutes[series]) == 0
+        passed = 0 if new else max(minute - int(state.last[series]), 0)
+        if new:
+            state.first[series] = minute
+        state.last[series] = minute
+        state.active_minutes[series] += 1
+        sums, base = state.sums[series], state.base[series]
+        _fade(sums, base, table[min(passed, _FORGOTTEN_MINUTES)])
+        for h in range(_H):
+            for t in range(_T):
+                sums[h, t] += given.totals[row, t]
+        while late < len(given.late_row) and int(given.late_row[late]) == row:
+            left = table[min(int(given.late_age_minutes[late]), _FORGOTTEN_MINUTES)]
+            for h in range(_H):
+                for t in range(_T):
+                    sums[h, t] += left[h] * given.late_totals[late, t]
+            late += 1
+        for t in range(_T):
+            for h in range(_H):
+                known.sums[row, h, t] = sums[h, t]
+            for b in range(_B):
+                known.base[row, b, t] = base[b, t]
+        known.new[row], known.passed[row] = new, passed
+        known.age_minutes[row] = minute - int(state.first[series])
+        known.active_minutes[row] = state.active_minutes[series]
 
 
-def _remember(
-    state: BaselineState, rows: _Summed, offsets: NDArray[np.intp], step: Floats, low: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Scale and highest levels as each row found them; then they learn of it, minute by minute."""
-    share = 1 - np.exp(-np.minimum(rows.passed, 5) / SCALE_TAU)
-    share = np.maximum(share, 1.0 / (rows.active_minutes + 1))[:, None, None]
-    size, share = np.minimum(np.abs(step), _MOST_LEARNED), np.where(step != 0, share, 0.0)
-    scale = np.empty(step.shape, np.float32)
-    reference = np.empty(low.shape, np.float32)
-    for start, stop in pairwise(offsets):
-        at = slice(start, stop)
-        series = rows.series[at]
-        known = state.scale[series]
-        scale[at] = known
-        reference[at] = np.maximum(state.peak_reference[series], state.peak_before[series])
-        state.scale[series] = known + share[at] * (size[at] - known)
-        if stop > start:
-            _turn_blocks(state, series, int(rows.minute[start]))
-        state.peak_now[series] = np.maximum(state.peak_now[series], low[at])
-    return scale, reference
-
-
-def _above(low: NDArray[np.float32], reference: NDArray[np.float32]) -> Floats:
-    above = np.full((*low.shape[:2], len(CHANNELS)), NOTHING)
-    above[:, :, PEAKED] = np.where((low > NOTHING) & (reference > NOTHING), low - reference, NOTHING)
-    return above
-
-
-class Late(msgspec.Struct, frozen=True):
-    """Late rows: index into the active rows, age in minutes, totals by row."""
-
-    row: NDArray[np.intp]
-    age_minutes: NDArray[np.int32]
-    totals: Floats
-
-
-def totals_of(values: NDArray[np.int64]) -> Floats:
-    """Return :data:`TOTALS` by row.
-
-    Parameters
-    ----------
-    values
-        :data:`detectors.frame.MEASURES`, and below them those of input and uncached input that could hit a cache,
-        in nano-dollars; shape (measures + 2, rows).
-    """
-    totals = np.empty((values.shape[1], len(TOTALS)))
-    totals[:, [N, ERR, INP, OUT]] = values[[f.REQUESTS, f.ERRORS, f.INPUT, f.OUTPUT]].T
-    nano = values[[f.COST, f.LIST, f.LIST_INPUT, f.LIST_UNCACHED, f.GPU_COST, -2, -1]].T.astype(float)
-    totals[:, [PAID, LIST, LIST_IN, LIST_RAW, GPU, WARM_IN, WARM_RAW]] = nano / 1e9
-    totals[:, PAID] -= totals[:, GPU]
-    totals[:, LIST] = np.maximum(totals[:, LIST] - totals[:, GPU], 0)
-    return totals
-
-
-_ABOVE = [INP, OUT, WARM_IN, len(TOTALS), PAID]
-_BELOW = [N, N, WARM_RAW, len(TOTALS) + 1, LIST]
-
-
-def levels(sums: Floats) -> tuple[Floats, Floats]:
-    """Logarithms of input, output, cache, mix, unit price and their variance from counting.
-
-    Shape (..., totals) to (..., 5); unknown levels are NaN.
-    """
-    n = sums[..., N]
-    with_price = np.empty((*sums.shape[:-1], len(TOTALS) + 2))
-    with_price[..., :-2] = sums
-    with_price[..., -2] = sums[..., LIST_RAW] + np.maximum(sums[..., LIST] - sums[..., LIST_IN], 0)
-    with_price[..., -1] = sums[..., INP] + _OUTPUT_WEIGHT * sums[..., OUT]
-    above, below = with_price[..., _ABOVE], with_price[..., _BELOW]
-    known = (n >= LEAST_REQUESTS)[..., None] & (above > 1e-12) & (below > 1e-12)
-    level = np.full(above.shape, np.nan)
-    np.divide(above, below, out=level, where=known)
-    np.log(level, out=level, where=known)
-    return level, _SPREAD / np.maximum(n, LEAST_REQUESTS)[..., None]
-
-
-def _levels_and_share(sums: Floats, whole: NDArray[np.intp]) -> tuple[Floats, Floats]:
-    """Levels in the order of :data:`CHANNELS` without volume, and their variance, (rows, h, totals) to (rows, h, d)."""
-    level, error = levels(sums)
-    own, rest = sums[:, :, N], np.maximum(sums[whole, :, N] - sums[:, :, N], 0.0)
-    part = (whole != np.arange(len(whole)))[:, None] & (own + rest >= LEAST_REQUESTS)
-    odds = np.where(part, np.minimum(np.log((own + 0.5) / (rest + 0.5)), MOST_ODDS), np.nan)
-    odds_error = 1 / (own + 0.5) + 1 / (rest + 0.5)
-    return (
-        np.concatenate([level[:, :, :C_SHARE], odds[:, :, None], level[:, :, C_SHARE:]], axis=2),
-        np.concatenate([error[:, :, :C_SHARE], odds_error[:, :, None], error[:, :, C_SHARE:]], axis=2),
-    )
-
-
-def _fade(sums: Floats, base: NDArray[np.float32], passed: NDArray[np.int32]) -> tuple[Floats, NDArray[np.float32]]:
+@compiled
+def _fade(sums: Floats, base: NDArray[np.float32], left: Floats) -> None:
     """Horizons and baselines some minutes later; what left a horizon is in the baseline behind it."""
-    kept = np.exp(-passed[:, None] / TAU_MINUTES)[:, :, None]
-    older = base * np.exp(-passed[:, None] / BASE_TAU_MINUTES)[:, :, None]
-    older += (sums * (1 - kept))[:, _FEEDS_BASE, :]
-    return sums * kept, older.astype(np.float32)
+    for b in range(_B):
+        h = _FEEDS_BASE[b]
+        gone = 1 - left[h]
+        for t in range(_T):
+            base[b, t] = np.float64(base[b, t]) * left[_H + b] + sums[h, t] * gone
+    for h in range(_H):
+        for t in range(_T):
+            sums[h, t] *= left[h]
 
 
-def _turn_blocks(state: BaselineState, series: NDArray[np.int32], minute: int) -> None:
-    """Where a new block of hours began, the block before last joins the week's peaks."""
-    block = minute // BLOCK_MINUTES
-    turned = series[state.block[series] < block]
-    if not len(turned):
+@compiled
+def _ratios(known: Known, ratio: Floats) -> None:
+    """Fill in what the drivers' levels are logarithms of, NaN where unknown."""
+    for row in range(len(known.series)):
+        whole = int(known.whole[row])
+        for k in range(_H):
+            _ratios_of(known.sums[row, k], np.float64(known.sums[whole, k, N]), whole != row, ratio[row, k])
+        for b in range(_B):
+            _ratios_of(known.base[row, b], np.float64(known.base[whole, b, N]), whole != row, ratio[row, _H + b])
+
+
+@compiled
+def _ratios_of(sums: NDArray[np.floating], whole_requests: float, is_part: bool, ratio: Floats) -> None:
+    n = np.float64(sums[N])
+    for d in range(_D):
+        ratio[d] = np.nan
+    rest = max(whole_requests - n, 0.0)
+    if is_part and n + rest >= LEAST_REQUESTS:
+        ratio[C_SHARE] = (n + 0.5) / (rest + 0.5)
+    if n < LEAST_REQUESTS:
         return
-    day = minute // MINUTES_PER_DAY
-    slot = day % PEAK_DAYS
-    fresh_slot = state.peak_day[turned, slot] != day
-    stored = np.where(fresh_slot[:, None, None], NOTHING, state.peaks[turned, slot])
-    skipped = (block - state.block[turned] > 1)[:, None, None]
-    now, before = state.peak_now[turned], state.peak_before[turned]
-    joins = np.where(skipped, np.maximum(now, before), before)
-    state.peaks[turned, slot] = np.maximum(stored, joins)
-    state.peak_day[turned, slot] = day
-    state.peak_before[turned] = np.where(skipped, NOTHING, now)
-    state.peak_now[turned] = NOTHING
-    state.block[turned] = block
-    recent = (day - state.peak_day[turned] < PEAK_DAYS)[:, :, None, None]
-    state.peak_reference[turned] = np.where(recent, state.peaks[turned], NOTHING).max(axis=1)
+    raw, tokens_in, paid, listed = (
+        np.float64(sums[LIST_RAW]),
+        np.float64(sums[INP]),
+        np.float64(sums[PAID]),
+        np.float64(sums[LIST]),
+    )
+    out, warm_in, warm_raw = np.float64(sums[OUT]), np.float64(sums[WARM_IN]), np.float64(sums[WARM_RAW])
+    uncached = raw + max(listed - np.float64(sums[LIST_IN]), 0.0)
+    equivalent = tokens_in + _OUTPUT_WEIGHT * out
+    ratio[C_INPUT] = tokens_in / n if tokens_in > _LEAST else np.nan
+    ratio[C_OUTPUT] = out / n if out > _LEAST else np.nan
+    if warm_in > _LEAST and warm_raw > _LEAST:
+        ratio[C_CACHE] = warm_in / warm_raw
+    if uncached > _LEAST and equivalent > _LEAST:
+        ratio[C_MIX] = uncached / equivalent
+    if paid > _LEAST and listed > _LEAST:
+        ratio[C_UNIT] = paid / listed
+
+
+@compiled
+def error_of(channel: int, requests: float, whole_requests: float) -> float:
+    """Variance of a driver's level from counting."""
+    if channel == C_SHARE:
+        rest = max(whole_requests - requests, 0.0)
+        return 1 / (requests + 0.5) + 1 / (rest + 0.5)
+    return float(_SPREAD[channel]) / max(requests, LEAST_REQUESTS)
+
+
+@compiled
+def _learn(state: BaselineState, known: Known, volume: Floats) -> None:
+    """Row by row: what steps usually are, as a series knew it; then it learns of the row."""
+    for row in range(len(known.series)):
+        series, whole = int(known.series[row]), int(known.whole[row])
+        share = max(_LEARNED[min(int(known.passed[row]), 5)], 1.0 / (int(known.active_minutes[row]) + 1))
+        low = known.low[row]
+        for h in range(_H):
+            for d in range(_D):
+                level = known.level[row, h, d]
+                step = level - known.level[row, _H + BASE_OF_HORIZON[h], d]
+                known.step[row, h, d] = step if step == step else 0.0  # noqa: PLR0124 — NaN is not itself
+                if d < C_UNIT:
+                    error = error_of(d, np.float64(known.sums[row, h, N]), np.float64(known.sums[whole, h, N]))
+                    low[h, d] = level - 2 * math.sqrt(error)
+            low[h, _P - 1] = volume[row, h]
+            for p in range(_P):
+                if low[h, p] != low[h, p]:
+                    low[h, p] = NOTHING
+        _learn_scale(state.scale[series], known.scale[row], known.step[row], share)
+
+
+@compiled
+def _learn_scale(scale: NDArray[np.float32], found: NDArray[np.float32], step: Floats, share: float) -> None:
+    for h in range(_H):
+        for d in range(_D):
+            usual, size = np.float64(scale[h, d]), abs(step[h, d])
+            found[h, d] = scale[h, d]
+            if size > 0:
+                scale[h, d] = usual + share * (min(size, _MOST_LEARNED[d]) - usual)
 
 
 def _empty(rows: int) -> BaselineState:
-    h, t, c = len(HORIZONS_MINUTES), len(TOTALS), len(CHANNELS)
-    low = np.full((rows, h, len(PEAKED)), NOTHING, np.float32)
     return BaselineState(
-        sums=np.zeros((rows, h, t)), base=np.zeros((rows, 2, t), np.float32),
-        scale=np.zeros((rows, h, c - 1), np.float32), peak_now=low, peak_before=low.copy(), peak_reference=low.copy(),
-        peaks=np.full((rows, PEAK_DAYS, *low.shape[1:]), NOTHING, np.float32),
-        peak_day=np.full((rows, PEAK_DAYS), -PEAK_DAYS, np.int32), block=np.full(rows, -1, np.int32),
+        sums=np.zeros((rows, _H, _T)), base=np.zeros((rows, _B, _T), np.float32),
+        scale=np.zeros((rows, _H, _D), np.float32), peaks=empty_peaks(rows, _H, _P),
         first=np.zeros(rows, np.int32), last=np.zeros(rows, np.int32), active_minutes=np.zeros(rows, np.int32),
         rhythm=empty_rhythm(rows),
     )  # fmt: skip
 
 
 def _room_for(state: BaselineState, rows: int) -> BaselineState:
-    """Return the state with room for so many series; grows by doubling."""
+    """Return the state with room for so many series; grows by half."""
     have = len(state.first)
     if rows <= have:
         return state
-    return _joined_all([state, _empty(max(rows, 2 * have, 64) - have)])
+    return joined(state, _empty(max(rows, have + have // 2, 64) - have))
 
 
-def _joined_all(parts: list[S]) -> S:
-    """Rows of several structs of columns, one after the other."""
-    columns = {}
-    for name in parts[0].__struct_fields__:
-        values = [getattr(part, name) for part in parts]
-        columns[name] = _joined_all(values) if isinstance(values[0], msgspec.Struct) else np.concatenate(values)
-    return type(parts[0])(**columns)
+def joined(first: S, second: S) -> S:
+    """Rows of tuples of columns, one after the other, tuples within included."""
+    pairs = zip(cast("tuple[Any, ...]", first), cast("tuple[Any, ...]", second), strict=True)
+    columns = [np.concatenate(pair) if isinstance(pair[0], np.ndarray) else joined(*pair) for pair in pairs]
+    return type(first)(*columns)
+
+
+def _room_for_rows(given: Activity) -> Known:
+    rows = len(given.series)
+    ints = [np.empty(rows, np.int32) for _ in range(3)]
+    return Known(
+        minute=given.minute, series=given.series, whole=given.whole, new=np.empty(rows, bool),
+        passed=ints[0], age_minutes=ints[1], active_minutes=ints[2],
+        sums=np.empty((rows, _H, _T)), base=np.empty((rows, _B, _T), np.float32), usd=np.empty((rows, _H)),
+        level=np.empty((rows, _H + _B, _D)), step=np.empty((rows, _H, _D)), scale=np.empty((rows, _H, _D), np.float32),
+        low=np.empty((rows, _H, _P), np.float32), reference=np.empty((rows, _H, _P), np.float32),
+    )  # fmt: skip

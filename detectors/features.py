@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.baselines import CHANNELS, ERR, HORIZONS_MINUTES, N, Residuals
+from detectors.baselines import CHANNELS, ERR, HORIZONS_MINUTES, N
+from detectors.residuals import Residuals
 
 _HORIZONS = (1, 3)
 """Five minutes and an hour: one fast, one calm."""

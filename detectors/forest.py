@@ -15,7 +15,6 @@ from typing import Any
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import IsolationForest
 
 from detectors.forest_walk import compiled_walk, walk, walk_few
 
@@ -51,6 +50,8 @@ def fit(rows: NDArray[np.float32], trees: int, seed: int) -> Forest:
     seed
         The same seed and rows give the same forest.
     """
+    from sklearn.ensemble import IsolationForest  # noqa: PLC0415 — a second that only those pay who grow one
+
     grown = IsolationForest(n_estimators=trees, max_samples="auto", random_state=seed).fit(rows)
     depth = max(tree.tree_.max_depth for tree in grown.estimators_)
     pairs = zip(grown.estimators_, grown.estimators_features_, strict=True)

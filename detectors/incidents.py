@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 from msgspec import Meta
+from numpy.typing import NDArray
 
 from detectors import cause, codec, intent
 from detectors.admission import NEVER
@@ -20,16 +21,19 @@ from detectors.budget import Budget, BudgetState
 from detectors.clock import MINUTES_PER_HOUR, minute_of
 from detectors.events import Alert, DeploymentEvent, Initiative, Intent, Severity
 from detectors.forecast import DailySpend
-from detectors.frame import COST, DIMENSIONS, Key
+from detectors.frame import COST, DIMENSIONS, MEASURES, Key
 from detectors.incident import Incident
 from detectors.judge import Candidate, Judge
-from detectors.ledger import ClosedMinute
+from detectors.ledger import ClosedRows
 from detectors.places import family_of, onset_of, place_of, together
 from detectors.prices import NANO
-from detectors.watch import MinuteReport, SeriesWatch, SeriesWatchState, Spend
+from detectors.reports import MinuteReport
+from detectors.series_watch import SeriesWatch, SeriesWatchState
+from detectors.spends import Spend
 
 RANK: dict[Severity, int] = {"info": 0, "ticket": 1, "page": 2}
 
+_SERVICE = DIMENSIONS.index("service")
 _FAR_DEARER = 5.0
 """A second cause pages beside an open page if it burns so many times as much."""
 
@@ -108,47 +112,66 @@ class Incidents:
     def __init__(self, rules: IncidentRules, wide: SeriesWatch, judge: Judge, budget: Budget) -> None:
         self._rules = rules
         self._wide = wide
-        self._judge = judge
+        self._judges = judge
         self._budget = budget
 
     def start(self) -> IncidentsState:
         """Nothing seen yet."""
         return IncidentsState(
-            {}, {}, [], self._wide.start(), BudgetState(), {}, {}, {}, {}, {}, [], pooled=self._judge.start()
+            {}, {}, [], self._wide.start(), BudgetState(), {}, {}, {}, {}, {}, [], pooled=self._judges.start()
         )
 
     def encode(self, state: IncidentsState) -> bytes:
         """Bytes that :meth:`decode` reads."""
         bare = msgspec.structs.replace(state, pooled=[])
-        return codec.encode(_Encoded(codec.encode(bare), self._judge.encode(state.pooled)))
+        return codec.encode(_Encoded(codec.encode(bare), self._judges.encode(state.pooled)))
 
     def decode(self, data: bytes) -> IncidentsState:
         """Return the state that :meth:`encode` wrote."""
         both = codec.decode(data, _Encoded)
         state = codec.decode(both.state, IncidentsState)
-        state.pooled = self._judge.decode(both.pooled)
+        state.pooled = self._judges.decode(both.pooled)
         return state
 
-    def step(self, state: IncidentsState, report: MinuteReport) -> tuple[IncidentsState, list[Alert]]:
-        """Take a report; return the alerts of the minutes that all shards have closed by now."""
-        before = state.closed_through.get(report.shard, NEVER)
-        state.closed_through[report.shard] = max(before, report.closed_through)
-        if report.report is not None or report.spend is not None or report.deployments:
-            state.waiting.setdefault(report.minute, []).append(report)
+    def step(self, state: IncidentsState, *reports: MinuteReport) -> tuple[IncidentsState, list[Alert]]:
+        """Take reports; return the alerts of the minutes that all shards have closed by now."""
+        for report in reports:
+            before = state.closed_through.get(report.shard, NEVER)
+            state.closed_through[report.shard] = max(before, report.closed_through)
+            if report.report is not None or report.spend is not None or report.deployments:
+                state.waiting.setdefault(report.minute, []).append(report)
         if len(state.closed_through) < self._rules.shards:
             return state, []
         through = min(state.closed_through.values())
+        due = {minute: state.waiting.pop(minute) for minute in sorted(m for m in state.waiting if m <= through)}
+        candidates = self._judge(state, due)
         alerts: list[Alert] = []
-        for minute in sorted(m for m in state.waiting if m <= through):
+        for minute, told in due.items():
             alerts += self._end_quiet(state, minute - 1)
-            alerts += self._judge_minute(state, minute, state.waiting.pop(minute))
+            alerts += self._take_minute(state, minute, told, candidates.get(minute, []))
             state.done = minute
         if through > state.done:
             alerts += self._end_quiet(state, through)
             state.done = through
         return state, alerts
 
-    def _judge_minute(self, state: IncidentsState, minute: int, reports: list[MinuteReport]) -> list[Alert]:
+    def _judge(self, state: IncidentsState, due: dict[int, list[MinuteReport]]) -> dict[int, list[Candidate]]:
+        """Candidates by minute, of all minutes that are due at once."""
+        parts = [[r.report for r in told if r.report is not None] for told in due.values()]
+        if self._wide.table.views:
+            spends = {minute: [r.spend for r in told if r.spend is not None] for minute, told in due.items()}
+            closed = closed_rows(state.keys, {minute: some for minute, some in spends.items() if some})
+            state.wide, wide = self._wide.step(state.wide, closed, [[]] * len(closed.at), state.keys)
+            by_minute = dict(zip(closed.at.tolist(), wide, strict=True))
+            for minute, some in zip(due, parts, strict=True):
+                if (report := by_minute.get(minute)) is not None:
+                    some.append(report)
+        state.pooled, candidates = self._judges.step(state.pooled, parts)
+        return candidates
+
+    def _take_minute(
+        self, state: IncidentsState, minute: int, reports: list[MinuteReport], candidates: list[Candidate]
+    ) -> list[Alert]:
         if state.budget.began is None:
             state.budget.began = minute
         new = sorted((d for r in reports for d in r.deployments), key=lambda d: (d.time, d.service, d.id))
@@ -157,14 +180,7 @@ class Incidents:
         spends = [r.spend for r in reports if r.spend is not None]
         if not spends:
             return []
-        closed = self._count_spend(state, minute, spends)
-        parts = [r.report for r in reports if r.report is not None]
-        if self._wide.table.views:
-            state.wide, wide_reports = self._wide.step(state.wide, [(closed, [])], state.keys)
-            parts += [report for report in wide_reports if report is not None]
-        candidates: list[Candidate] = []
-        if parts:
-            state.pooled, candidates = self._judge.step(state.pooled, parts)
+        _count_spend(state, spends)
         self._follow(state, minute)
         return [alert for c in self._by_place(candidates) for alert in self._take(state, c)]
 
@@ -179,22 +195,6 @@ class Incidents:
             else:
                 wide.setdefault((found.detector, found.name.scope()[place]), []).append(found)
         return kept + [together(group, self._budget.detector(title).place) for (title, _), group in wide.items()]
-
-    def _count_spend(self, state: IncidentsState, minute: int, spends: list[Spend]) -> ClosedMinute:
-        """Add the minute to what was spent; return it as one closed minute for the wide views."""
-        merged: dict[tuple[Key, int], list[int]] = {}
-        for spend in spends:
-            for row, values in enumerate(spend.values.T.tolist()):
-                merged[spend.keys[spend.key[row]], int(spend.minute[row])] = values
-        rows = sorted(merged)
-        for key, at in rows:
-            service, nano = key[DIMENSIONS.index("service")], merged[key, at][COST]
-            state.labels[service] = key
-            for place in (service, ""):
-                state.daily.setdefault(place, DailySpend()).add(at, nano)
-            hour = state.last_hour.setdefault(service, {})
-            hour[at] = hour.get(at, 0) + nano
-        return closed_minute(state.keys, minute, rows, [merged[row] for row in rows])
 
     def _follow(self, state: IncidentsState, minute: int) -> None:
         """Count what open incidents' services spend; forget what is over an hour old, each hour."""
@@ -343,12 +343,49 @@ class Incidents:
         return alert_of(incident, minute, what, state.daily.get(service, DailySpend()), found)
 
 
-def closed_minute(keys: list[Key], minute: int, rows: list[tuple[Key, int]], values: list[list[int]]) -> ClosedMinute:
-    """One closed minute of rows given by (key, event minute); new keys join the list."""
+def _count_spend(state: IncidentsState, spends: list[Spend]) -> None:
+    """Add a minute to what was spent, service by service."""
+    nano_of: dict[tuple[str, int], int] = {}
+    labels: dict[str, Key] = {}
+    for spend in spends:
+        rows = zip(spend.key.tolist(), spend.minute.tolist(), spend.values[COST].tolist(), strict=True)
+        for place, at, nano in rows:
+            key = spend.keys[place]
+            service = key[_SERVICE]
+            nano_of[service, at] = nano_of.get((service, at), 0) + nano
+            if labels.get(service, key) <= key:
+                labels[service] = key
+    state.labels.update(labels)
+    total: dict[int, int] = {}
+    for (service, at), nano in sorted(nano_of.items()):
+        state.daily.setdefault(service, DailySpend()).add(at, nano)
+        total[at] = total.get(at, 0) + nano
+        hour = state.last_hour.setdefault(service, {})
+        hour[at] = hour.get(at, 0) + nano
+    for at, nano in total.items():
+        state.daily.setdefault("", DailySpend()).add(at, nano)
+
+
+def closed_rows(keys: list[Key], spends: dict[int, list[Spend]]) -> ClosedRows:
+    """What was spent in each minute as closed minutes, rows by key and event minute; new keys join the list."""
     places = {key: place for place, key in enumerate(keys)}
-    for key, _ in rows:
-        if key not in places:
-            places[key] = len(keys)
-            keys.append(key)
-    which = np.array([places[key] for key, _ in rows], np.int32)
-    return ClosedMinute(minute, which, np.array([at for _, at in rows], np.int32), np.array(values, np.int64).T)
+    which: list[int] = []
+    at: list[int] = []
+    ends = [0]
+    values: list[NDArray[np.int64]] = []
+    for some in spends.values():
+        rows = [
+            (spend.keys[k], m) for spend in some for k, m in zip(spend.key.tolist(), spend.minute.tolist(), strict=True)
+        ]
+        order = sorted(range(len(rows)), key=rows.__getitem__)
+        for key in (rows[row][0] for row in order):
+            if key not in places:
+                places[key] = len(keys)
+                keys.append(key)
+        which += [places[rows[row][0]] for row in order]
+        at += [rows[row][1] for row in order]
+        values.append(np.concatenate([spend.values for spend in some], axis=1)[:, order])
+        ends.append(len(which))
+    joined = np.concatenate(values, axis=1) if values else np.zeros((len(MEASURES), 0), np.int64)
+    minutes, key, event_minute = (np.array(part, np.int32) for part in (list(spends), which, at))
+    return ClosedRows(minutes, np.array(ends, np.int64), key, event_minute, joined)

@@ -26,6 +26,9 @@ from detectors.prices import PriceTable
 _KIND, _OFFSET, _PAYLOAD, _RECEIVED = map(attrgetter, ("kind", "offset", "payload", "received_minute"))
 _TIME, _SOURCE, _ID = map(attrgetter, ("time", "source", "id"))
 
+KEPT_BYTES = 4_000_000
+"""So much of a refused event is kept at most."""
+
 
 class RawMessage(msgspec.Struct, frozen=True, gc=False):
     """A message as it came; ``received_minute`` is None where nobody knows (a file)."""
@@ -230,4 +233,11 @@ def _received(messages: list[RawMessage]) -> NDArray[np.int32]:
 
 def _reject(message: RawMessage, mistake: Mistake) -> Reject:
     payload = message.payload if mistake.item is None else mistake.item
-    return Reject(message.kind, message.partition, message.offset, mistake.index, mistake.code, mistake.detail, payload)
+    return reject_of(message, mistake.index, mistake.code, mistake.detail, payload)
+
+
+def reject_of(message: RawMessage, index: int, reason: str, detail: str, payload: bytes) -> Reject:
+    """Return a refusal that fits a message, however much a small compressed batch has unpacked to."""
+    if len(payload) > KEPT_BYTES:
+        detail, payload = f"{detail}; the first {KEPT_BYTES} bytes are kept", payload[:KEPT_BYTES]
+    return Reject(message.kind, message.partition, message.offset, index, reason, detail, payload)

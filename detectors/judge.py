@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -32,9 +33,9 @@ from detectors.drivers import contributions
 from detectors.events import DRIVERS
 from detectors.features import FEATURES, features_of
 from detectors.prices import NANO
+from detectors.reports import SeriesReport, merge, take
 from detectors.series import SeriesName
 from detectors.verdicts import ANOMALOUS, DRIVER_OF_CHANNEL, Detector, Seen, Verdicts
-from detectors.watch import SeriesReport, merge, take
 
 _FAR_MORE = 2.0
 _ODD_Z = 4.0
@@ -92,64 +93,75 @@ class Judge:
         """Return the states that :meth:`encode` wrote."""
         return [codec.decode(part, type(detector.start())) for part, detector in zip(data, self.pooled, strict=True)]
 
-    def step(self, states: list[Any], reports: list[SeriesReport]) -> tuple[list[Any], list[Candidate]]:
-        """Judge the reports on one minute; their order does not matter."""
+    def step(
+        self, states: list[Any], minutes: list[list[SeriesReport]]
+    ) -> tuple[list[Any], dict[int, list[Candidate]]]:
+        """Judge the reports on some minutes, in order; return candidates by minute.
+
+        The order of the reports on a minute does not matter.
+        """
+        reports = [report for of_minute in minutes for report in of_minute]
+        if not reports:
+            return states, {}
         names, labels, seen, verdicts = _in_order(reports)
-        detectors = [*self.local, *self.pooled]
         after = []
         for detector, state in zip(self.pooled, states, strict=True):
             changed, spoken = detector.step(state, seen)
             after.append(changed)
             verdicts.append(spoken)
-        found = []
-        for detector, verdict in zip(detectors, verdicts, strict=True):
+        found: dict[int, list[Candidate]] = {}
+        for detector, verdict in zip([*self.local, *self.pooled], verdicts, strict=True):
             rows = np.flatnonzero(verdict.status == ANOMALOUS)
-            found += [_candidate(detector, verdict, seen, int(row), names[row], labels[row]) for row in rows]
+            told = [(names[row], labels[row]) for row in rows.tolist()]
+            for candidate in _candidates(detector, take(verdict, rows), take(seen, rows), told) if told else ():
+                found.setdefault(candidate.minute, []).append(candidate)
         return after, found
 
 
 def _in_order(
     reports: list[SeriesReport],
 ) -> tuple[list[SeriesName], list[tuple[str, str]], Seen, list[Verdicts]]:
-    """All rows, by name of series; with (team, principal) of each."""
+    """All rows, by minute and name of series; with (team, principal) of each."""
     if len(reports) == 1:
         only = reports[0]
         return only.names, list(zip(only.teams, only.principals, strict=True)), only.seen, only.verdicts.copy()
     names = [name for report in reports for name in report.names]
     labels = [pair for report in reports for pair in zip(report.teams, report.principals, strict=True)]
-    order = np.array(sorted(range(len(names)), key=names.__getitem__), np.intp)
-    seen = take(merge([report.seen for report in reports]), order)
+    seen = merge([report.seen for report in reports])
+    minute = seen.residuals.minute.tolist()
+    order = np.array(sorted(range(len(names)), key=lambda row: (minute[row], names[row])), np.intp)
     verdicts = [take(merge([r.verdicts[place] for r in reports]), order) for place in range(len(reports[0].verdicts))]
-    return [names[i] for i in order], [labels[i] for i in order], seen, verdicts
+    return [names[i] for i in order], [labels[i] for i in order], take(seen, order), verdicts
 
 
-def _candidate(
-    detector: Detector, said: Verdicts, seen: Seen, row: int, name: SeriesName, labels: tuple[str, str]
-) -> Candidate:
-    horizon = int(said.horizon[row])
-    r = seen.residuals
-    before, after = _usual(seen, row, horizon), r.sums[row, horizon][None]
-    parts = contributions(before, after)[0]
-    driver = _leading_driver(detector, int(said.driver[row]), parts, seen, row, horizon)
-    old, new = _level(before[0], driver), _level(after[0], driver)
-    return Candidate(
-        detector.title,
-        name,
-        labels[0],
-        labels[1] if detector.names_principals else "",
-        int(r.minute[row]),
-        float(said.score[row]),
-        DRIVERS[driver],
-        HORIZONS_MINUTES[horizon],
-        float(said.excess_usd[row]),
-        float(said.usd_per_hour[row]),
-        float(r.usd_per_minute[row, horizon]) * 60,
-        {name: part / NANO for name, part in zip(DRIVERS, parts.tolist(), strict=True) if part},
-        leading_features(seen, row),
-        old,
-        new,
-        int(seen.active_minutes_since_deployment[row]),
-    )
+def _candidates(
+    detector: Detector, said: Verdicts, seen: Seen, told: list[tuple[SeriesName, tuple[str, str]]]
+) -> Iterator[Candidate]:
+    """A candidate of each row; ``told`` are its name, team and principal."""
+    r, at = seen.residuals, np.arange(len(told))
+    before, after = _usual(seen, said.horizon), r.sums[at, said.horizon]
+    parts, features = contributions(before, after), features_of(r, seen.minutes_since_deployment)
+    for row, (name, (team, principal)) in enumerate(told):
+        horizon = int(said.horizon[row])
+        driver = _leading_driver(detector, int(said.driver[row]), parts[row], seen, row, horizon)
+        yield Candidate(
+            detector.title,
+            name,
+            team,
+            principal if detector.names_principals else "",
+            int(r.minute[row]),
+            float(said.score[row]),
+            DRIVERS[driver],
+            HORIZONS_MINUTES[horizon],
+            float(said.excess_usd[row]),
+            float(said.usd_per_hour[row]),
+            float(r.usd_per_minute[row, horizon]) * 60,
+            {name: part / NANO for name, part in zip(DRIVERS, parts[row].tolist(), strict=True) if part},
+            leading_features(features[row]),
+            _level(before[row], driver),
+            _level(after[row], driver),
+            int(seen.active_minutes_since_deployment[row]),
+        )
 
 
 def _leading_driver(
@@ -172,11 +184,12 @@ def _leading_driver(
     return best
 
 
-def _usual(seen: Seen, row: int, horizon: int) -> Floats:
-    """What the horizon would hold at the baseline; shape (1, totals)."""
-    r = seen.residuals
-    lived = min(max(int(r.age_minutes[row]), 1), float(BASE_TAU_MINUTES[BASE_OF_HORIZON[horizon]]))
-    return np.asarray(r.base[row, horizon] * (TAU_MINUTES[horizon] / lived))[None]
+def _usual(seen: Seen, horizon: NDArray[np.int8]) -> Floats:
+    """What each row's horizon would hold at the baseline; shape (rows, totals)."""
+    r, at = seen.residuals, np.arange(len(horizon))
+    lived = np.minimum(np.maximum(r.age_minutes, 1), BASE_TAU_MINUTES[BASE_OF_HORIZON[horizon]])
+    usual: Floats = r.base[at, horizon] * (TAU_MINUTES[horizon] / lived)[:, None]
+    return usual
 
 
 _PLAIN = {
@@ -195,10 +208,8 @@ def _level(totals: Floats, driver: int) -> float:
     return float(scale * totals[above] / max(totals[below], 1e-9)) if scale else 0.0
 
 
-def leading_features(seen: Seen, row: int, how_many: int = 5) -> dict[str, float]:
+def leading_features(values: NDArray[np.float32], how_many: int = 5) -> dict[str, float]:
     """Return the features of a row that stand out most."""
-    one = take(seen, np.array([row]))
-    values = features_of(one.residuals, one.minutes_since_deployment)[0]
     order = np.argsort(-np.abs(values), kind="stable")[:how_many]
     return {FEATURES[i]: round(float(values[i]), 4) for i in order}
 

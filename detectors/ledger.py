@@ -9,6 +9,7 @@ interleave, nor on how many workers there are.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -43,16 +44,18 @@ class LedgerState(msgspec.Struct):
     late: int = 0
 
 
-class ClosedMinute(msgspec.Struct, frozen=True):
-    """All that became known in one minute.
+class ClosedRows(NamedTuple):
+    """All that became known in some minutes, minute by minute, summed by key and event minute."""
 
-    Rows are summed by key and event minute; ``minute`` is below :attr:`at` for late ones.
-    """
-
-    at: int
+    at: NDArray[np.int32]
+    """The minutes, rising."""
+    start: NDArray[np.int64]
+    """The rows of minute m stand from ``start[m]`` to ``start[m + 1]``."""
     key: NDArray[np.int32]
     minute: NDArray[np.int32]
+    """Event minute: below the minute that closed for late rows."""
     values: NDArray[np.int64]
+    """:data:`detectors.frame.MEASURES` by row, (measures, rows)."""
 
 
 class Ledger:
@@ -79,8 +82,8 @@ class Ledger:
         """Nothing seen yet."""
         return LedgerState([], {}, {}, {}, {}, {})
 
-    def apply(self, state: LedgerState, frame: Frame) -> list[ClosedMinute]:
-        """Take a frame; return the minutes that it closes, in order."""
+    def apply(self, state: LedgerState, frame: Frame) -> ClosedRows:
+        """Take a frame; return what is in the minutes that it closes."""
         applied = state.applied.get(frame.raw_partition, -1)
         fresh = np.flatnonzero(frame.offset > applied)
         if len(fresh):
@@ -138,28 +141,46 @@ class Ledger:
                 state.keys.append(key)
         return np.array([self._places[key] for key in keys], np.int32)
 
-    def _close(self, state: LedgerState) -> list[ClosedMinute]:
+    def _close(self, state: LedgerState) -> ClosedRows:
         if len(state.high) < self._raw_partitions:
-            return []
+            return _NOTHING
         through = min(state.high.values()) - self._lateness - 1
         if through <= state.closed:
-            return []
+            return _NOTHING
         due = sorted(minute for minute in state.pending if minute <= through)
-        closed = [_sum_up(minute, state.pending.pop(minute)) for minute in due]
+        closed = _sum_up([(minute, batch) for minute in due for batch in state.pending.pop(minute)])
         state.closed = through
         for minute in [m for m in state.seen if m < through - self._remember]:
             del state.seen[minute]
         return closed
 
 
-def _sum_up(at: int, batches: list[RowBatch]) -> ClosedMinute:
-    key = np.concatenate([b.key for b in batches])
-    minute = np.concatenate([b.minute for b in batches])
-    values = np.concatenate([b.values for b in batches], axis=1)
-    order = np.lexsort((key, minute))
-    key, minute, values = key[order], minute[order], values[:, order]
-    starts = np.flatnonzero(np.diff(key, prepend=-1) | np.diff(minute, prepend=NEVER))
-    return ClosedMinute(at, key[starts], minute[starts], np.add.reduceat(values, starts, axis=1))
+_NOTHING = ClosedRows(
+    np.zeros(0, np.int32), np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int32),
+    np.zeros((len(f.MEASURES), 0), np.int64),
+)  # fmt: skip
+
+
+def _sum_up(batches: list[tuple[int, RowBatch]]) -> ClosedRows:
+    """Rows of minutes, rising, as one."""
+    if not batches:
+        return _NOTHING
+    at = np.repeat([minute for minute, _ in batches], [len(b.key) for _, b in batches])
+    key = np.concatenate([b.key for _, b in batches])
+    minute = np.concatenate([b.minute for _, b in batches])
+    order = np.lexsort((key, minute, at))
+    at, key, minute = at[order], key[order], minute[order]
+    is_first = (
+        (np.diff(key, prepend=-1) != 0) | (np.diff(minute, prepend=NEVER) != 0) | (np.diff(at, prepend=NEVER) != 0)
+    )
+    starts = np.flatnonzero(is_first)
+    values = np.concatenate([b.values for _, b in batches], axis=1)[:, order]
+    if len(starts) < len(order):
+        values = np.add.reduceat(values, starts, axis=1)
+    minutes, first = np.unique(at[starts], return_index=True)
+    return ClosedRows(
+        minutes.astype(np.int32), np.append(first, len(starts)).astype(np.int64), key[starts], minute[starts], values
+    )
 
 
 def due_deployments(state: LedgerState, at: int) -> list[DeploymentEvent]:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import msgspec
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.baselines import C_MIX, C_VOLUME, Residuals
+from detectors.baselines import C_MIX, Known
 from detectors.clock import MINUTES_PER_DAY
+from detectors.compiled import compiled
 from detectors.series import MODEL, PRINCIPAL, SERVICE, SeriesState
-from detectors.verdicts import Parts, Seen
+from detectors.verdicts import Parts
 
 NEVER_NEWS = -(2**30)
 SETTLED_MINUTES = 2 * MINUTES_PER_DAY
 """In a service younger than this every model is new, and none is news."""
 HOLDS_MOST = 0.6
 """A principal is named if it holds this share of what its service costs above the usual."""
-_QUARTER_HOUR = 2
 
 
-class PartsState(msgspec.Struct):
+class PartsState(NamedTuple):
     """Columns with a row a series; filled for services."""
 
     models: NDArray[np.int32]
@@ -28,65 +29,112 @@ class PartsState(msgspec.Struct):
     """The minute in which a settled service first used its newest model."""
 
 
-def parts_of(state: PartsState, series: SeriesState, residuals: Residuals) -> Parts:
-    """What each row is to its service; models that were never seen before in it are counted."""
-    _room_for(state, len(series.names))
-    service = series.whole[residuals.series]
-    models, news = state.models[service], state.news[service]
-    new = (residuals.active_minutes == 1) & (series.role[residuals.series] == MODEL)
-    for row in np.flatnonzero(new):
-        place, since = service[row], residuals.minute >= residuals.minute[row]
-        state.models[place] += 1
-        models[since & (service == place)] += 1
-        if residuals.age_minutes[residuals.whole[row]] >= SETTLED_MINUTES:
-            state.news[place] = residuals.minute[row]
-            news[since & (service == place)] = residuals.minute[row]
-    whole = residuals.whole
-    usual = residuals.level[:, :, C_MIX] - residuals.step[:, :, C_MIX]
-    dearer = residuals.level[:, :, C_MIX] - usual[whole]
+class Counted(NamedTuple):
+    """What is known of the service of each of some rows, at its minute; columns of shape (rows,)."""
+
+    models: NDArray[np.int32]
+    news: NDArray[np.int32]
+
+
+def parts_start() -> PartsState:
+    """No service yet."""
+    return PartsState(np.zeros(0, np.int32), np.zeros(0, np.int32))
+
+
+def count_models(state: PartsState, series: SeriesState, known: Known) -> tuple[PartsState, Counted]:
+    """Count the models that were never seen before in their service."""
+    state = _room_for(state, len(series.names))
+    rows = len(known.series)
+    counted = Counted(np.empty(rows, np.int32), np.empty(rows, np.int32))
+    _count(state, series.whole, series.role, known, counted)
+    return state, counted
+
+
+@compiled
+def _count(
+    state: PartsState, whole_of: NDArray[np.int32], role: NDArray[np.int8], known: Known, counted: Counted
+) -> None:
+    """Service by service: the parts of one stand together, and what is news to one is news to all of them."""
+    first, rows = 0, len(known.series)
+    while first < rows:
+        whole, minute = int(known.whole[first]), int(known.minute[first])
+        service = int(whole_of[int(known.series[first])])
+        end = first
+        while end < rows and int(known.whole[end]) == whole:
+            if known.new[end] and int(role[int(known.series[end])]) == MODEL:
+                state.models[service] += 1
+                if int(known.age_minutes[whole]) >= SETTLED_MINUTES:
+                    state.news[service] = minute
+            end += 1
+        for row in range(first, end):
+            counted.models[row] = state.models[service]
+            counted.news[row] = state.news[service]
+        first = end
+
+
+def parts_of(known: Known, counted: Counted, rows: NDArray[np.intp]) -> Parts:
+    """What each of some rows is to its service."""
+    whole = known.whole[rows]
+    mix = known.level[:, : known.step.shape[1], C_MIX]
+    dearer = mix[rows] - (mix[whole] - known.step[whole][:, :, C_MIX])
     dearer[np.isnan(dearer)] = 0.0
-    age = residuals.age_minutes
+    age = known.age_minutes
     return Parts(
-        models=models,
-        minutes_since_new_model=residuals.minute - news,
+        models=counted.models[rows],
+        minutes_since_new_model=known.minute[rows] - counted.news[rows],
         whole_age_minutes=age[whole],
-        joined_minutes=age[whole] - age,
+        joined_minutes=age[whole] - age[rows],
         dearer=dearer,
     )
 
 
-def _room_for(state: PartsState, series: int) -> None:
-    more = series - len(state.models)
-    if more > 0:
-        state.models = np.concatenate([state.models, np.zeros(more, np.int32)])
-        state.news = np.concatenate([state.news, np.full(more, NEVER_NEWS, np.int32)])
+def _room_for(state: PartsState, series: int) -> PartsState:
+    have = len(state.models)
+    if series <= have:
+        return state
+    more = max(series, have + have // 2) - have
+    none, never = np.zeros(more, np.int32), np.full(more, NEVER_NEWS, np.int32)
+    return PartsState(np.concatenate([state.models, none]), np.concatenate([state.news, never]))
 
 
-def culprits(series: SeriesState, seen: Seen, minute: slice, rows: NDArray[np.intp]) -> list[str]:
+def culprits(series: SeriesState, known: Known, above_usd: NDArray[np.float64], rows: NDArray[np.intp]) -> list[str]:
     """For each of some rows, the principal that holds most of what its service costs above the usual, or nothing.
 
     Parameters
     ----------
-    series, seen
-        The series, and the rows of some minutes.
-    minute
-        The rows of the minute that is asked about.
+    series, known
+        The series, and all rows of some minutes.
+    above_usd
+        What each of them costs above the usual in a quarter of an hour.
     rows
-        Those of them that are.
+        Those that are asked about.
     """
-    r = seen.residuals
-    principals = np.flatnonzero(seen.role[minute] == PRINCIPAL) + minute.start if len(rows) else rows
-    return [_culprit(series, seen, principals[r.whole[principals] == r.whole[row]], row) for row in rows.tolist()]
+    best = np.full(len(rows), -1)
+    _find_best(known, series.role, above_usd, rows, best)
+    return [series.names[int(known.series[row])].values[1] if row >= 0 else "" for row in best.tolist()]
 
 
-def _culprit(series: SeriesState, seen: Seen, principals: NDArray[np.intp], row: int) -> str:
-    def name(row: int) -> str:
-        return series.names[int(seen.residuals.series[row])].values[1]
-
-    if seen.role[row] == PRINCIPAL:
-        return name(row)
-    above = seen.excess_usd[principals, _QUARTER_HOUR, C_VOLUME]
-    if seen.role[row] not in (SERVICE, MODEL) or not above.sum() > 0:
-        return ""
-    best = int(above.argmax())
-    return name(int(principals[best])) if above[best] >= HOLDS_MOST * above.sum() else ""
+@compiled
+def _find_best(
+    known: Known, role: NDArray[np.int8], above_usd: NDArray[np.float64], rows: NDArray[np.intp], best: NDArray[np.intp]
+) -> None:
+    for at in range(len(rows)):
+        row = int(rows[at])
+        what, whole = int(role[int(known.series[row])]), int(known.whole[row])
+        if what == PRINCIPAL:
+            best[at] = row
+            continue
+        if what not in (SERVICE, MODEL):
+            continue
+        first = row
+        while first > 0 and int(known.whole[first - 1]) == whole:
+            first -= 1
+        total, most = 0.0, -1.0
+        while first < len(known.whole) and int(known.whole[first]) == whole:
+            if int(role[int(known.series[first])]) == PRINCIPAL:
+                total += above_usd[first]
+                if above_usd[first] > most:
+                    most, best[at] = above_usd[first], first
+            first += 1
+        if not (total > 0 and most >= HOLDS_MOST * total):
+            best[at] = -1

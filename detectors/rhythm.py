@@ -6,27 +6,30 @@ rate, and a job that ran every two hours and now runs each minute breaks a caden
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors.clock import MINUTES_PER_DAY
+from detectors.compiled import compiled
 
 Floats = NDArray[np.float64]
 
 PAUSE_MINUTES = 3
 """Silence for longer than this ends a run of activity."""
 EVEN_MINUTES = 15
-_EVEN_TAU = EVEN_MINUTES / 2.0
-_EVEN_WEIGHT = 1 / (1 - np.exp(-1 / _EVEN_TAU))
+EVEN_TAU = EVEN_MINUTES / 2.0
+_EVEN_WEIGHT = float(1 / (1 - np.exp(-1 / EVEN_TAU)))
 RUN_DAYS = 7
 CADENCE_MINUTES = 240
 CADENCE_BLOCKS = 18
 """Blocks of hours whose dollars are remembered: three days."""
-_OTHERS = np.array([[s for s in range(CADENCE_BLOCKS) if s != slot] for slot in range(CADENCE_BLOCKS)])
+_LONGEST_MINUTES = 32_767
 
 
-class RhythmState(msgspec.Struct):
+class RhythmState(NamedTuple):
     """Columns with a row a series."""
 
     squares: Floats
@@ -62,10 +65,10 @@ def empty_rhythm(rows: int) -> RhythmState:
     )  # fmt: skip
 
 
-class Beat(msgspec.Struct, frozen=True):
-    """What the active series did in a minute; all columns have shape (rows,)."""
+class Beats(NamedTuple):
+    """What series did in some minutes, a row a series and minute, in the order of minutes; columns of shape (rows,)."""
 
-    minute: int
+    minute: NDArray[np.int32]
     series: NDArray[np.int32]
     passed: NDArray[np.int32]
     """Minutes since each was last active."""
@@ -75,68 +78,83 @@ class Beat(msgspec.Struct, frozen=True):
     usd: Floats
     recent_requests: Floats
     """Exponentially weighted sum of requests over :data:`EVEN_MINUTES`."""
+    fading: Floats
+    """What is left of such a sum after ``passed``."""
 
 
-def keep_rhythm(state: RhythmState, now: Beat) -> Rhythm:
-    """Take a minute; the state is changed in place."""
-    minute, series, passed, new = now.minute, now.series, now.passed, now.new
-    paused = new | (passed > PAUSE_MINUTES)
-    _turn_day(state, series, minute, new)
-    _close_runs(state, series[paused], minute, passed[paused], new[paused])
-    squares = state.squares[series] * np.exp(-passed / _EVEN_TAU) + now.requests**2
-    state.squares[series] = squares
-    mean = now.recent_requests / _EVEN_WEIGHT
-    unevenness = (squares / _EVEN_WEIGHT - mean**2) / np.maximum(mean, 1e-9)
-    _turn_cadence(state, series, minute, new)
-    slot = (minute // CADENCE_MINUTES) % CADENCE_BLOCKS
-    before = state.block_usd[series][:, _OTHERS[slot]]
-    state.block_usd[series, slot] += now.usd
-    return Rhythm(
-        minute - state.run_start[series] + 1,
-        state.longest[series].max(axis=1).astype(np.int32),
-        unevenness,
-        before.min(axis=1).astype(float),
-        before.max(axis=1).astype(float),
-    )
+def keep_rhythm(state: RhythmState, beats: Beats) -> Rhythm:
+    """Take some minutes; the state is changed in place."""
+    rows = len(beats.series)
+    run, longest = np.empty(rows, np.int32), np.empty(rows, np.int32)
+    uneven_least_most = np.empty((3, rows))
+    _keep(state, beats, run, longest, uneven_least_most)
+    return Rhythm(run, longest, *uneven_least_most)
 
 
-def _turn_day(state: RhythmState, series: NDArray[np.int32], minute: int, new: NDArray[np.bool_]) -> None:
-    """Forget the runs of days that are over a week old."""
-    day = minute // MINUTES_PER_DAY
-    turned = series[new | (state.longest_day[series] < day)]
-    if not len(turned):
-        return
-    slots = np.arange(RUN_DAYS)
-    slot_day = day - (day - slots) % RUN_DAYS
-    stale = slot_day[None, :] > state.longest_day[turned][:, None]
-    state.longest[turned] = np.where(stale, 0, state.longest[turned])
-    state.longest_day[turned] = day
-
-
-def _close_runs(
-    state: RhythmState, series: NDArray[np.int32], minute: int, passed: NDArray[np.int32], new: NDArray[np.bool_]
+@compiled
+def _keep(
+    state: RhythmState, beats: Beats, run: NDArray[np.int32], longest: NDArray[np.int32], uneven_least_most: Floats
 ) -> None:
-    """A pause ends a run: it counts among those of its last day, and a new one begins."""
-    if not len(series):
+    """Row by row: what a series remembers of its rhythm, and what is told of it. New memories begin here."""
+    for row in range(len(beats.series)):
+        series, minute = int(beats.series[row]), int(beats.minute[row])
+        new, passed = bool(beats.new[row]), int(beats.passed[row])
+        _turn_day(state, series, minute // MINUTES_PER_DAY, new)
+        if new or passed > PAUSE_MINUTES:
+            _close_run(state, series, minute, passed, new)
+        run[row] = minute - int(state.run_start[series]) + 1
+        most = 0
+        for slot in range(RUN_DAYS):
+            most = max(most, int(state.longest[series, slot]))
+        longest[row] = most
+        requests = np.float64(beats.requests[row])
+        squares = np.float64(state.squares[series]) * np.float64(beats.fading[row]) + requests * requests
+        state.squares[series] = squares
+        mean = np.float64(beats.recent_requests[row]) / _EVEN_WEIGHT
+        uneven_least_most[0, row] = (squares / _EVEN_WEIGHT - mean * mean) / max(mean, 1e-9)
+        _turn_cadence(state, series, minute // CADENCE_MINUTES, new)
+        now = (minute // CADENCE_MINUTES) % CADENCE_BLOCKS
+        least_usd, most_usd = np.inf, -np.inf
+        for slot in range(CADENCE_BLOCKS):
+            if slot != now:
+                least_usd = min(least_usd, np.float64(state.block_usd[series, slot]))
+                most_usd = max(most_usd, np.float64(state.block_usd[series, slot]))
+        uneven_least_most[1, row] = least_usd
+        uneven_least_most[2, row] = most_usd
+        state.block_usd[series, now] = np.float64(state.block_usd[series, now]) + np.float64(beats.usd[row])
+
+
+@compiled
+def _turn_day(state: RhythmState, series: int, day: int, new: bool) -> None:
+    """Forget the runs of days that are over a week old."""
+    known = int(state.longest_day[series])
+    if not new and known >= day:
         return
+    for slot in range(RUN_DAYS):
+        if day - (day - slot) % RUN_DAYS > known:
+            state.longest[series, slot] = 0
+    state.longest_day[series] = day
+
+
+@compiled
+def _close_run(state: RhythmState, series: int, minute: int, passed: int, new: bool) -> None:
+    """A pause ends a run: it counts among those of its last day, and a new one begins."""
     ended = minute - passed
-    length = np.where(new, 0, np.minimum(ended - state.run_start[series] + 1, np.iinfo(np.int16).max))
-    day, today = ended // MINUTES_PER_DAY, minute // MINUTES_PER_DAY
-    slot = day % RUN_DAYS
-    kept = ~new & (today - day < RUN_DAYS)
-    longest = state.longest[series[kept], slot[kept]]
-    state.longest[series[kept], slot[kept]] = np.maximum(longest, length[kept].astype(np.int16))
+    day = ended // MINUTES_PER_DAY
+    if not new and minute // MINUTES_PER_DAY - day < RUN_DAYS:
+        slot = day % RUN_DAYS
+        length = min(ended - int(state.run_start[series]) + 1, _LONGEST_MINUTES)
+        state.longest[series, slot] = max(int(state.longest[series, slot]), length)
     state.run_start[series] = minute
 
 
-def _turn_cadence(state: RhythmState, series: NDArray[np.int32], minute: int, new: NDArray[np.bool_]) -> None:
+@compiled
+def _turn_cadence(state: RhythmState, series: int, block: int, new: bool) -> None:
     """Empty the blocks of hours that have begun since a series was last active."""
-    block = minute // CADENCE_MINUTES
-    turned = series[new | (state.block[series] < block)]
-    if not len(turned):
+    known = int(state.block[series])
+    if not new and known >= block:
         return
-    slots = np.arange(CADENCE_BLOCKS)
-    slot_block = block - (block - slots) % CADENCE_BLOCKS
-    stale = slot_block[None, :] > state.block[turned][:, None]
-    state.block_usd[turned] = np.where(stale, 0.0, state.block_usd[turned])
-    state.block[turned] = block
+    for slot in range(CADENCE_BLOCKS):
+        if block - (block - slot) % CADENCE_BLOCKS > known:
+            state.block_usd[series, slot] = 0.0
+    state.block[series] = block

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.frame import DIMENSIONS, Key
+from detectors.ledger import ClosedRows
 
 View = tuple[str, ...]
 """Dimensions to watch by; the empty view is the whole organisation."""
@@ -50,7 +51,9 @@ class SeriesState(msgspec.Struct):
     teams: list[str | None]
     """The team whose rows a series holds; empty while none is known, None where several share it."""
     services: list[str]
-    """The service that each belongs to; empty where its view names none."""
+    """The services that there are; empty for what belongs to none."""
+    service: NDArray[np.int32]
+    """Which of them each series belongs to."""
     hashes: NDArray[np.uint32]
     role: NDArray[np.int8]
     """One of :data:`ROLES`, or :data:`OTHER`."""
@@ -60,6 +63,18 @@ class SeriesState(msgspec.Struct):
     """Series of each key by view, shape (keys, views); -1 where the key has a blank in the view."""
     counted: NDArray[np.bool_]
     """Whether a key's team is counted in ``teams``, shape (keys,)."""
+
+
+TeamChanges = dict[int, list[tuple[int, str | None]]]
+"""By series: the minutes in which its team changed, and what it was before."""
+
+
+def team_at(state: SeriesState, changes: TeamChanges, series: int, minute: int) -> str:
+    """The team whose rows a series held in a minute; empty where several shared it, or none was known."""
+    for changed, before in changes.get(series, ()):
+        if changed > minute:
+            return before or ""
+    return state.teams[series] or ""
 
 
 class SeriesTable:
@@ -75,6 +90,7 @@ class SeriesTable:
         self.views = views
         self._columns = [tuple(DIMENSIONS.index(name) for name in view) for view in views]
         self._places: dict[SeriesName, int] = {}
+        self._services: dict[str, int] = {}
         self._places_of: list[SeriesName] | None = None
 
     def start(self) -> SeriesState:
@@ -82,27 +98,38 @@ class SeriesTable:
         nothing = np.zeros(0, np.int32)
         of_key = np.zeros((0, len(self.views)), np.int32)
         role = nothing.astype(np.int8)
-        return SeriesState([], [], [], nothing.astype(np.uint32), role, nothing, of_key, nothing.astype(bool))
+        hashes, counted = nothing.astype(np.uint32), nothing.astype(bool)
+        return SeriesState([], [], [], nothing, hashes, role, nothing, of_key, counted)
 
     def place_of(self, state: SeriesState, name: SeriesName) -> int | None:
         """Where a series stands, or None if it was never seen."""
+        self._know(state)
+        return self._places.get(name)
+
+    def service_of(self, state: SeriesState, service: str) -> int | None:
+        """Which of the services one is, or None if it was never seen."""
+        self._know(state)
+        return self._services.get(service)
+
+    def _know(self, state: SeriesState) -> None:
+        """Look places up in the state that is given: another one than before, after a restart."""
         if self._places_of is not state.names:
             self._places = {name: place for place, name in enumerate(state.names)}
+            self._services = {name: place for place, name in enumerate(state.services)}
             self._places_of = state.names
-        return self._places.get(name)
 
     def extend(self, state: SeriesState, keys: list[Key]) -> None:
         """Add the keys that are new at the end of a list that only grows."""
         if len(keys) == len(state.of_key):
             return
-        if self._places_of is not state.names:
-            self._places = {name: place for place, name in enumerate(state.names)}
-            self._places_of = state.names
+        self._know(state)
         known = len(state.names)
         rows = [self._series_of(state, key) for key in keys[len(state.of_key) :]]
         state.of_key = np.concatenate([state.of_key, np.array(rows, np.int32).reshape(-1, len(self.views))])
         state.counted = np.concatenate([state.counted, np.zeros(len(rows), bool)])
         new = state.names[known:]
+        services = [self._service_of(state, name) for name in new]
+        state.service = np.concatenate([state.service, np.array(services, np.int32)])
         state.hashes = np.concatenate([state.hashes, np.array([name.hash() for name in new], np.uint32)])
         roles = np.array([ROLES.get(name.view, OTHER) for name in new], np.int8)
         state.role = np.concatenate([state.role, roles])
@@ -111,13 +138,27 @@ class SeriesTable:
         is_part = ((roles == PRINCIPAL) | (roles == MODEL)) & (np.array(wholes, np.int32) >= 0)
         state.whole = np.concatenate([state.whole, np.where(is_part, wholes, own).astype(np.int32)])
 
-    def count_teams(self, state: SeriesState, keys: list[Key], closed: NDArray[np.int32]) -> None:
-        """Take the teams of the keys that a closed minute holds: closed ones only, so that no frame's cut is seen."""
-        for key in np.unique(closed[~state.counted[closed]]):
+    def count_teams(self, state: SeriesState, keys: list[Key], closed: ClosedRows) -> TeamChanges:
+        """Take the teams of the keys that closed minutes hold: closed ones only, so that no frame's cut is seen."""
+        changes: TeamChanges = {}
+        for row in np.flatnonzero(~state.counted[closed.key]).tolist():
+            key = int(closed.key[row])
+            if state.counted[key]:
+                continue
             state.counted[key] = True
             team = keys[key][0]
-            for place in state.of_key[key][state.of_key[key] >= 0] if team else ():
+            minute = int(closed.at[np.searchsorted(closed.start, row, side="right") - 1])
+            for place in state.of_key[key][state.of_key[key] >= 0].tolist() if team else ():
+                changes.setdefault(place, []).append((minute, state.teams[place]))
                 state.teams[place] = team if state.teams[place] in ("", team) else None
+        return changes
+
+    def _service_of(self, state: SeriesState, name: SeriesName) -> int:
+        service = name.scope().get("service", "")
+        place = self._services.setdefault(service, len(state.services))
+        if place == len(state.services):
+            state.services.append(service)
+        return place
 
     def _series_of(self, state: SeriesState, key: Key) -> list[int]:
         row = []
@@ -131,6 +172,5 @@ class SeriesTable:
                 self._places[name] = len(state.names)
                 state.names.append(name)
                 state.teams.append("")
-                state.services.append(name.scope().get("service", ""))
             row.append(self._places[name])
         return row

@@ -17,14 +17,10 @@ from detectors.baselines import (
     C_SHARE,
     C_UNIT,
     C_VOLUME,
-    GPU,
-    LIST,
-    LIST_IN,
-    PAID,
     Floats,
-    Residuals,
 )
 from detectors.drivers import CACHE, INPUT, MIX, OUTPUT, REQUESTS, UNIT
+from detectors.residuals import Residuals
 
 WARMING, NORMAL, ANOMALOUS = 0, 1, 2
 NO_DEPLOYMENT = 10**6
@@ -59,7 +55,7 @@ class Seen(msgspec.Struct, frozen=True):
     """Those of them in which the service was active: what a change does shows in its first hours of traffic."""
     unpriced_requests: NDArray[np.int64]
     excess_usd: Floats
-    """Dollars above the usual by horizon and channel, (rows, h, channels); see :func:`excess_by_channel`."""
+    """Dollars above the usual by horizon and channel, (rows, h, channels); :func:`detectors.residuals.excess_of`."""
     excess_usd_per_hour: Floats
     """The same an hour, at the present rate."""
     parts: Parts
@@ -111,6 +107,9 @@ class Detector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Whether a deployment can cause what it sees."""
     follows_deployments: ClassVar[bool] = False
     """Whether it looks at what changed after one, so that time without traffic does not count."""
+    wants_cheap_rows: ClassVar[bool] = False
+    """Whether it is asked of every row what it wants: of those, too, that cost nothing above the usual, are no examples
+    and fail nowhere."""
     name: str = ""
     threshold: Annotated[float, Meta(gt=0)] = 5.0
     natural_per_week: Annotated[float, Meta(gt=0)] = 1.0
@@ -169,29 +168,3 @@ def judge(
         excess_usd.reshape(usable.shape)[at, best],
         usd_per_hour.reshape(usable.shape)[at, best],
     )
-
-
-def excess_by_channel(residuals: Residuals) -> tuple[Floats, Floats]:
-    """Dollars above the usual by horizon and channel: in the horizon, and an hour; shape (rows, h, channels).
-
-    A driver's excess is its part of the cost times 1 - exp(-step); that of the volume is what is above usual.
-    """
-    sums = residuals.sums
-    tokens = sums[:, :, PAID]
-    listed = np.maximum(sums[:, :, LIST], 1e-30)
-    in_share = np.minimum(sums[:, :, LIST_IN] / listed, 1.0)
-    part = np.ones(residuals.step.shape)
-    part[:, :, C_INPUT] = part[:, :, C_CACHE] = in_share
-    part[:, :, C_OUTPUT] = 1 - in_share
-    part[:, :, C_SHARE] = 0.0  # a part's odds say nothing of its dollars: those are the volume's
-    share = np.maximum(part * (1 - np.exp(-np.clip(residuals.step, -20, 20))), 0.0)
-    per_minute = residuals.usd_per_minute
-    above = np.maximum(per_minute - residuals.usual_usd_per_minute, 0.0)
-    total = tokens + sums[:, :, GPU]
-    fraction = np.divide(above, per_minute, out=np.zeros_like(above), where=per_minute > 0)
-    in_horizon = np.concatenate([share * tokens[:, :, None], (total * fraction)[:, :, None]], axis=2)
-    in_horizon[:, :, C_SHARE] = in_horizon[:, :, C_VOLUME]
-    token_share = np.divide(tokens, total, out=np.zeros_like(tokens), where=total > 0)
-    hourly = np.concatenate([share * (per_minute * token_share)[:, :, None], above[:, :, None]], axis=2) * 60
-    hourly[:, :, C_SHARE] = hourly[:, :, C_VOLUME]
-    return in_horizon, hourly

@@ -16,8 +16,9 @@ from detectors.kinds import KINDS
 from detectors.ledger import Ledger
 from detectors.prices import PriceTable
 from detectors.series import View
+from detectors.series_watch import SeriesWatch
 from detectors.verdicts import Detector
-from detectors.watch import SeriesWatch, Watch
+from detectors.watch import Watch
 from streams.configuration.settings import Settings
 
 
@@ -36,11 +37,12 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class Stages(msgspec.Struct, frozen=True):
-    """The pure stages, ready to step."""
+    """The pure stages, ready to step; ``shape`` names what of the configuration their states depend on."""
 
     intake: Intake
     watches: list[Watch]
     incidents: Incidents
+    shape: str
 
 
 def default_detectors() -> tuple[Detector, ...]:
@@ -93,7 +95,8 @@ def build_stages(plan: Plan, prices: PriceTable) -> Stages:
     incidents = Incidents(
         rules, SeriesWatch(wide, local, pooled), Judge(local, pooled), Budget(plan.page_budget, plan.detectors)
     )
-    return Stages(Intake(limits, prices), watches, incidents)
+    shape = f"views {'; '.join(', '.join(view) or 'all' for view in plan.views)}"
+    return Stages(Intake(limits, prices), watches, incidents, shape)
 
 
 def installed_version() -> str:

@@ -7,7 +7,7 @@ service only the dearest have their own label, the rest are ``other``.
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 from prometheus_client import exposition as text_format
@@ -18,6 +18,10 @@ NONE = "none"
 """Label of an empty name: Prometheus drops labels without a value."""
 
 _LATENCY_BUCKETS_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1800)
+
+
+PartitionFigures = tuple[str, int, Sequence[float | None]]
+"""Stage, partition; its lag, and ages in seconds of its watermark, checkpoint and lease, None where there is none."""
 
 
 class TopSpenders:
@@ -92,6 +96,7 @@ class Metrics:
         self._count_events()
         self._watch_detection()
         self._watch_delivery()
+        self._watch_partitions()
         self._watch_the_process(version, runtime)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
@@ -129,6 +134,15 @@ class Metrics:
         self._outbox_age = self._gauge("outbox_oldest_age_seconds", "Age of the oldest notification that waits.")
         self._inbox = self._gauge("inbox_waiting", "Events accepted by HTTP and not yet in a checkpoint.")
         self._rejected_rows = self._gauge("rejected_rows", "Refused events that the rejected store holds.")
+
+    def _watch_partitions(self) -> None:
+        where = ("stage", "partition")
+        self._of_partition = (
+            self._gauge("partition_lag", "Input that a partition's state does not contain, in offsets.", *where),
+            self._gauge("partition_watermark_age_seconds", "Wall clock less the event time it has come to.", *where),
+            self._gauge("partition_checkpoint_age_seconds", "Since its state was last saved.", *where),
+            self._gauge("partition_lease_age_seconds", "Since this worker has held it.", *where),
+        )
 
     def _watch_the_process(self, version: str, runtime: str) -> None:
         self._reloaded = self._gauge("config_last_reload_successful", "1 if the configuration last read is in use.")
@@ -220,6 +234,15 @@ class Metrics:
     def checkpoint(self, seconds: float) -> None:
         """Observe how long a checkpoint took."""
         self._checkpoint.observe(seconds)
+
+    def partitions(self, rows: Iterable[PartitionFigures]) -> None:
+        """Say how each partition stands that this process holds, and no other any more."""
+        for gauge in self._of_partition:
+            gauge.clear()
+        for stage, partition, figures in rows:
+            for gauge, figure in zip(self._of_partition, figures, strict=True):
+                if figure is not None:
+                    gauge.labels(stage, str(partition)).set(figure)
 
     def config_reloaded(self, successful: bool, at_seconds: float) -> None:
         """Say whether a configuration was taken into use, and when; a bad one leaves the time of the last good."""

@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from detectors.admission import NEVER
 from detectors.events import Alert
 from detectors.intake import IntakeOutput, RawMessage
-from detectors.watch import MinuteReport
+from detectors.reports import MinuteReport
 from streams.app import Stages
+
+_SHAPE = "shape"
 
 
 class StateMismatchError(Exception):
@@ -47,8 +50,14 @@ class Pipeline:
             self._watches = [watch.start() for watch in stages.watches]
             self._incidents = stages.incidents.start()
             return
+        shape = saved.get(_SHAPE, stages.shape.encode()).decode()
+        if shape != stages.shape:
+            raise StateMismatchError(
+                f"the state was made with {shape}, the configuration has {stages.shape}: set them back, or begin a new "
+                "state file"
+            )
         names = ["intake", *(f"watch/{shard}" for shard in range(len(stages.watches))), "incidents"]
-        if sorted(saved) != sorted(names):
+        if saved.keys() - {_SHAPE} != set(names):
             shards = sum(name.startswith("watch/") for name in saved)
             raise StateMismatchError(
                 f"the state has {shards} shards, the configuration {len(stages.watches)}: their number is fixed for "
@@ -70,6 +79,11 @@ class Pipeline:
         return max(self.intake_state.high_minute.values(), default=None)
 
     @property
+    def judged_minute(self) -> int | None:
+        """Up to which minute everything is judged, or None before the first one."""
+        return None if self._incidents.done == NEVER else self._incidents.done
+
+    @property
     def open_incidents(self) -> int:
         """How many incidents fire now."""
         return len(self._incidents.open)
@@ -88,6 +102,7 @@ class Pipeline:
         """Return the states, by stage."""
         watches = zip(self._stages.watches, self._watches, strict=True)
         return {
+            _SHAPE: self._stages.shape.encode(),
             "intake": self._stages.intake.encode(self.intake_state),
             **{f"watch/{shard}": watch.encode(state) for shard, (watch, state) in enumerate(watches)},
             "incidents": self._stages.incidents.encode(self._incidents),
@@ -99,8 +114,5 @@ class Pipeline:
             self._watches[shard], made = self._stages.watches[shard].step(self._watches[shard], frame)
             reports += made
         reports.sort(key=lambda report: (report.minute, report.shard))
-        alerts: list[Alert] = []
-        for report in reports:
-            self._incidents, raised = self._stages.incidents.step(self._incidents, report)
-            alerts += raised
+        self._incidents, alerts = self._stages.incidents.step(self._incidents, *reports)
         return Passed(output, reports, alerts)

@@ -12,8 +12,8 @@ from detectors.events import Alert
 from detectors.frame import COST, DIMENSIONS
 from detectors.intake import IntakeOutput, Reject
 from detectors.prices import NANO
+from detectors.reports import MinuteReport
 from detectors.verdicts import ANOMALOUS, NORMAL, WARMING
-from detectors.watch import MinuteReport
 from streams.metrics import Metrics
 from streams.pipeline import Passed
 

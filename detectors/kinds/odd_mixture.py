@@ -6,6 +6,7 @@ on, so an amplitude needs the other kinds. Warming until it has seen enough exam
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, ClassVar
 
 import msgspec
@@ -14,7 +15,7 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from detectors import forest as trees_of
-from detectors.baselines import C_SHARE, C_VOLUME
+from detectors.baselines import C_SHARE, C_VOLUME, Floats
 from detectors.clock import MINUTES_PER_DAY
 from detectors.drivers import REQUESTS
 from detectors.features import FEATURES, features_of
@@ -55,19 +56,15 @@ class OddMixture(Detector, frozen=True, kw_only=True):
         return OddMixtureState(np.zeros((0, len(FEATURES)), np.float32))
 
     def step(self, state: OddMixtureState, seen: Seen) -> tuple[OddMixtureState, Verdicts]:
-        """Judge the active series of a minute as one batch, then learn from the sampled ones."""
+        """Judge the active series of some minutes, each as one batch, then learn from its sampled ones."""
         r = seen.residuals
-        loud = self._loud(seen)
         features = features_of(r, seen.minutes_since_deployment)
-        odd = np.zeros(len(r))
-        if state.forest and loud.any():
-            odd[loud] = trees_of.score(state.forest, features[loud])
+        loud = self._loud(seen)
+        after, odd, warming = self._go_through(state, seen, features, loud)
         excess, hourly = seen.excess_usd, seen.excess_usd_per_hour
         any_driver = excess.max(axis=2)[:, :, None]  # the drivers' parts are in the volume's: a sum would count twice
         gate = np.zeros(any_driver.shape, bool)
-        gate[:, _FIVE_MINUTES] = loud[:, None]
-        warming = np.full(len(r), state.forest is None)
-        gate &= ~warming[:, None, None]
+        gate[:, _FIVE_MINUTES] = (loud & ~warming)[:, None]
         score = np.broadcast_to(odd[:, None, None], any_driver.shape)
         verdicts = judge(
             score, gate, warming, self.threshold, np.array([REQUESTS]), any_driver, hourly.max(axis=2)[:, :, None]
@@ -76,7 +73,7 @@ class OddMixture(Detector, frozen=True, kw_only=True):
         parts[:, C_SHARE] = 0.0  # the volume's own
         parts[:, C_VOLUME] -= parts[:, :C_VOLUME].sum(axis=1)  # what no other driver explains is requests
         loudest = DRIVER_OF_CHANNEL[parts.argmax(axis=1)]
-        return self._learn(state, seen, features), msgspec.structs.replace(verdicts, driver=loudest.astype(np.int8))
+        return after, msgspec.structs.replace(verdicts, driver=loudest.astype(np.int8))
 
     def wants(self, seen: Seen) -> NDArray[np.bool_]:
         """Examples to learn from, and what costs enough and is mildly odd in some driver."""
@@ -88,9 +85,29 @@ class OddMixture(Detector, frozen=True, kw_only=True):
         costs = seen.excess_usd[:, _FIVE_MINUTES].max(axis=1) > self.least_excess_usd
         return np.asarray(deviates & costs, np.bool_)
 
-    def _learn(self, state: OddMixtureState, seen: Seen, features: NDArray[np.float32]) -> OddMixtureState:
+    def _go_through(
+        self, state: OddMixtureState, seen: Seen, features: NDArray[np.float32], loud: NDArray[np.bool_]
+    ) -> tuple[OddMixtureState, Floats, NDArray[np.bool_]]:
+        """How odd loud rows are, and which came before the first forest: one grown after a minute judges the next."""
+        minutes = seen.residuals.minute
+        odd, warming = np.zeros(len(minutes)), np.zeros(len(minutes), bool)
+        ends = [*(np.flatnonzero(np.diff(minutes)) + 1).tolist(), len(minutes)] if len(minutes) else []
+        judged = 0
+        for first, end in pairwise([0, *ends]):
+            after = self._learn(state, features[first:end][seen.sampled[first:end]], int(minutes[first]))
+            if after.forest is not state.forest or end == len(minutes):
+                some = judged + np.flatnonzero(loud[judged:end])
+                if state.forest and len(some):
+                    odd[some] = trees_of.score(state.forest, features[some])
+                warming[judged:end] = state.forest is None
+                judged = end
+            state = after
+        return state, odd, warming
+
+    def _learn(self, state: OddMixtureState, given: NDArray[np.float32], minute: int) -> OddMixtureState:
+        """Take the examples of a minute; grow a new forest if one is due."""
         examples, offered = state.examples, state.offered
-        for row in features[seen.sampled]:
+        for row in given:
             offered += 1
             if len(examples) < self.reservoir:
                 examples = np.concatenate([examples, row[None]])
@@ -99,7 +116,7 @@ class OddMixture(Detector, frozen=True, kw_only=True):
             if place < self.reservoir:
                 examples = examples.copy()
                 examples[place] = row
-        minute, grown_at, forest = int(seen.residuals.minute.max(initial=0)), state.grown_at, state.forest
+        grown_at, forest = state.grown_at, state.forest
         if len(examples) >= self.least_examples and minute - grown_at >= self.refit_minutes:
             forest = trees_of.fit(examples, self.trees, self.seed + minute // self.refit_minutes)
             grown_at = minute

@@ -41,7 +41,7 @@ class RetryStorm(Detector, frozen=True, kw_only=True):
     least_excess_usd: Annotated[float, Meta(ge=0)] = 0.2
 
     def step(self, state: None, seen: Seen) -> tuple[None, Verdicts]:
-        """Judge the active series of a minute."""
+        """Judge the active series of some minutes."""
         r = seen.residuals
         failed, served = r.sums[:, :, ERR], r.sums[:, :, N] - r.sums[:, :, ERR]
         share = failed / np.maximum(r.sums[:, :, N], 1e-9)
@@ -58,7 +58,9 @@ class RetryStorm(Detector, frozen=True, kw_only=True):
         gate &= (r.sums[:, :, N] > self.least_requests) & (excess > self.least_excess_usd)
         gate &= (seen.role == SERVICE)[:, None]
         failing = self._fails(seen)
-        gate &= (failing.sum() - failing <= self.most_others_failing)[:, None]
+        minute = np.unique(r.minute, return_inverse=True)[1]
+        others = np.bincount(minute, failing)[minute] - failing if len(r) else failing
+        gate &= (others <= self.most_others_failing)[:, None]
         warming = r.active_minutes < 30
         gate &= ~warming[:, None]
         return None, judge(

@@ -102,6 +102,8 @@ class Processor:
         self._applied = self._saved = saved.applied if saved else 0
         self._pipeline = Pipeline(self._configuration.build_stages(), saved.stages if saved else None)
         self._inspector = self._configuration.build_stages().intake
+        self.saved_minute: int | None = self._pipeline.judged_minute if saved else None
+        """Up to which minute everything is judged, as of the last checkpoint."""
         self._begin_tally()
 
     def _begin_tally(self) -> None:
@@ -208,7 +210,7 @@ class Processor:
             self.trouble = f"the state cannot be written: {error}"
             return False
         self.trouble = None
-        self._totals, self._saved = totals, self._applied
+        self._totals, self._saved, self.saved_minute = totals, self._applied, self._pipeline.judged_minute
         self._last_checkpoint = time.monotonic()
         self._checkpoint_cost_seconds = self._last_checkpoint - began
         self._metrics.checkpoint(self._checkpoint_cost_seconds)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import structlog
 
 from detectors.admission import NEVER
-from detectors.intake import Intake, IntakeOutput, IntakeState, RawMessage, Reject
+from detectors.intake import Intake, IntakeOutput, IntakeState, RawMessage, reject_of
 from streams.kafka.client import LARGEST_MESSAGE_BYTES
 
 BYTES_AT_ONCE = 7_000_000
@@ -89,7 +89,7 @@ def _step_around_poison(
             _log.exception("poisonous_message", partition=kept[place].partition, offset=kept[place].offset)
             bad = kept.pop(place)
             detail = f"breaks intake: {error!r}"
-            poison.append(Reject(bad.kind, bad.partition, bad.offset, 0, "poisonous", detail, bad.payload))
+            poison.append(reject_of(bad, 0, "poisonous", detail, bad.payload))
         else:
             output.rejects.extend(poison)
             return after, output

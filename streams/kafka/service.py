@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
+from aiokafka.errors import KafkaError
 
 from streams.app import build_stages, installed_version, plan_of
 from streams.configuration.catalogue import build_prices
 from streams.configuration.settings import ConfigError, Settings, load
 from streams.delivery.mailroom import Mailroom
 from streams.kafka.lease import Passing, no_passing
+from streams.kafka.status import PartitionStatus
 from streams.kafka.worker import KafkaWorker, TopicsError, WorkerParts
 from streams.metrics import Metrics
 from streams.notifiers.notifier import ReceiverError
@@ -26,6 +28,7 @@ WORKER_ERRORS = (ConfigError, ReceiverError, TopicsError, OSError)
 """What keeps a worker from starting, each with a sentence that says what to do."""
 
 _TELL_SECONDS = 1.0
+_PARTITIONS_SECONDS = 10.0
 _NEW_OBJECTS_BETWEEN_COLLECTIONS = 100_000
 """A batch of messages makes tens of thousands of short-lived objects, none in a cycle: Python's default of 700 would
 spend a third of the time looking for some."""
@@ -78,7 +81,9 @@ class WorkerService:
             intake=stages.intake,
             watches=stages.watches,
             incidents=stages.incidents,
+            shape=stages.shape,
             receivers_of=self._mailroom.receivers_of,
+            is_past=self._mailroom.is_past,
             open_delivery=self._mailroom.open_round,
             idle_seconds=settings.idle_seconds,
             observe_intake=self._tally.add_intake,
@@ -109,11 +114,13 @@ class WorkerService:
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         port = await self._web.start(self._settings.http.host, self._port)
         _log.info("listening", url=f"http://{self._settings.http.host}:{port}", kafka=self._settings.kafka.brokers)
-        telling = asyncio.create_task(self._tell_metrics())
+        telling = [asyncio.create_task(self._tell_metrics()), asyncio.create_task(self._tell_of_partitions())]
         try:
             await self._worker.run()
         finally:
-            telling.cancel()
+            for task in telling:
+                task.cancel()
+            await asyncio.wait(telling)
             await self._web.stop()
         _log.info("stopped")
 
@@ -151,6 +158,18 @@ class WorkerService:
             self._show()
             await asyncio.sleep(_TELL_SECONDS)
 
+    async def _tell_of_partitions(self) -> None:
+        """Show what ``burstwatch status`` shows, of what this worker holds."""
+        while True:
+            await asyncio.sleep(_PARTITIONS_SECONDS)
+            try:
+                rows = await self._worker.partitions()
+            except (KafkaError, LookupError, OSError) as error:
+                _log.warning("partitions_unknown", error=str(error))
+                continue
+            now = time.time()
+            self._metrics.partitions((row.stage, row.partition, (row.lag, *_ages_of(row, now))) for row in rows)
+
     def _show(self) -> None:
         """Set the gauges."""
         figures, metrics = self._worker.figures(), self._metrics
@@ -163,6 +182,13 @@ class WorkerService:
             self._readiness.mend("kafka")
         else:
             self._readiness.fail("kafka", "waiting for partitions and their state")
+
+
+def _ages_of(row: PartitionStatus, now: float) -> list[float | None]:
+    """Return the ages of a partition's watermark, checkpoint and lease in seconds."""
+    watermark_ms = None if row.event_minute is None else row.event_minute * 60_000
+    moments = (watermark_ms, row.checkpoint_ms, row.held_since_ms)
+    return [None if moment is None else now - moment / 1000 for moment in moments]
 
 
 async def work(folder: Path, environ: Mapping[str, str], name: str | None = None, port: int | None = None) -> None:

@@ -7,11 +7,12 @@ from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
+from detectors.admission import NEVER
 from detectors.clock import MINUTES_PER_WEEK
 from detectors.events import Alert
 from detectors.incidents import IncidentsState
-from detectors.watch import MinuteReport
-from streams.kafka.lease import BEGIN_ANEW, StateError
+from detectors.reports import MinuteReport
+from streams.kafka.lease import REBUILD, StateError
 from streams.tally import pages_of_the_week
 
 
@@ -29,6 +30,9 @@ class Work(Protocol):
 
     def notes(self) -> Sequence[bytes]:
         """Return messages that go out with the state just returned and follow from no input; each once."""
+
+    def reached(self) -> int | None:
+        """Return the minute that the state has come to, or None where that is not said."""
 
 
 S = TypeVar("S")
@@ -67,14 +71,21 @@ class StageWork(Generic[S, GivenT, MadeT]):
         Bytes of a message to an input.
     write
         An output to bytes of a message.
+    minute_of
+        The minute that a state has come to, ``NEVER`` before there is one.
     """
 
     def __init__(
-        self, stage: Stage[S, GivenT, MadeT], read: Callable[[bytes], GivenT], write: Callable[[MadeT], bytes]
+        self,
+        stage: Stage[S, GivenT, MadeT],
+        read: Callable[[bytes], GivenT],
+        write: Callable[[MadeT], bytes],
+        minute_of: Callable[[S], int],
     ) -> None:
         self._stage = stage
         self._read = read
         self._write = write
+        self._minute_of = minute_of
         self.state = stage.start()
 
     def load(self, pages: Mapping[str, bytes]) -> None:
@@ -87,7 +98,7 @@ class StageWork(Generic[S, GivenT, MadeT]):
         except (msgspec.DecodeError, ValueError, TypeError) as error:
             raise StateError(
                 f"the saved state was written with other settings or by another version ({error}): set them back, or "
-                f"{BEGIN_ANEW}"
+                f"{REBUILD}"
             ) from error
 
     def take(self, data: bytes) -> list[bytes]:
@@ -103,6 +114,11 @@ class StageWork(Generic[S, GivenT, MadeT]):
         """Return nothing: all that goes out follows from input."""
         return ()
 
+    def reached(self) -> int | None:
+        """Return the minute that the state has come to."""
+        minute = self._minute_of(self.state)
+        return None if minute == NEVER else minute
+
 
 class IncidentsWork(StageWork[IncidentsState, MinuteReport, Alert]):
     """The incidents stage, which also remembers when it paged: the realised page rate outlives a worker.
@@ -114,7 +130,7 @@ class IncidentsWork(StageWork[IncidentsState, MinuteReport, Alert]):
     """
 
     def __init__(self, stage: Stage[IncidentsState, MinuteReport, Alert]) -> None:
-        super().__init__(stage, MinuteReport.decode, self._note)
+        super().__init__(stage, MinuteReport.decode, self._note, lambda state: state.done)
         self._page_minutes: list[int] = []
 
     @property

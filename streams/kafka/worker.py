@@ -10,6 +10,8 @@ from typing import NoReturn
 
 import msgspec
 import structlog
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
 from msgspec.structs import replace
 
 from detectors.admission import NEVER
@@ -17,7 +19,9 @@ from detectors.events import Alert
 from detectors.frame import Frame
 from detectors.incidents import IncidentsState
 from detectors.intake import Intake, IntakeOutput
-from detectors.watch import MinuteReport, WatchState
+from detectors.reports import MinuteReport
+from detectors.watch import WatchState
+from streams.delivery.mailroom import Reached
 from streams.delivery.outbox import Outbox, Waiting
 from streams.kafka.agents import Agent, Beside, Holding, Message, Observer
 from streams.kafka.deliver import KafkaOutbox
@@ -25,6 +29,7 @@ from streams.kafka.faust_app import build_app
 from streams.kafka.intake import IntakeService
 from streams.kafka.lease import Lane, Lease, Passing, no_passing
 from streams.kafka.settings import KafkaSettings
+from streams.kafka.status import OwnLane, PartitionStatus, newest_root, read_own
 from streams.kafka.topics import (
     ALERTS,
     CANDIDATES,
@@ -42,6 +47,16 @@ GIVEN_UP = 70
 """Exit code of a worker that must be started again."""
 
 STOP_SECONDS = 60.0
+_LOOK_SECONDS = 5.0
+
+_SCHEMAS = {
+    "watch": ("watch/1 by {shape}", "watch/1"),
+    "incidents": ("incidents/1 by {shape}", "incidents/1"),
+    "deliver": ("deliver/2", "deliver/1"),
+}
+"""Of each agent's state: the version that is written, then the older ones that are read as well."""
+_INCIDENTS = "incidents-0"
+"""The sender of all alerts."""
 
 _log = structlog.get_logger(__name__)
 
@@ -53,8 +68,10 @@ class TopicsError(Exception):
 class WorkerParts(msgspec.Struct, frozen=True):
     """What a worker is made of; all that is not Kafka.
 
-    ``watches`` has a stage a shard. ``receivers_of`` says who hears of an alert, given who has heard of its
-    incident; ``open_delivery`` makes what serves an outbox. The observers are told of what was taken, of each
+    ``watches`` has a stage a shard; ``shape`` names what of the configuration the stages' states depend on.
+    ``receivers_of`` says who hears of an alert, given who has heard of its
+    incident, ``is_past`` whether it is held for a digest; ``open_delivery`` makes what serves an outbox, given how to
+    learn which minute detection has come to. The observers are told of what was taken, of each
     minute report made, of each alert that came into the outbox with when the input came that raised it (Unix
     seconds), and of how long checkpoints took; after a crash, of the last few seconds' once more.
     """
@@ -62,8 +79,10 @@ class WorkerParts(msgspec.Struct, frozen=True):
     intake: Intake
     watches: Sequence[Stage[WatchState, Frame, MinuteReport]]
     incidents: Stage[IncidentsState, MinuteReport, Alert]
+    shape: str
     receivers_of: Callable[[Alert, Sequence[str]], Sequence[str]]
-    open_delivery: Callable[[Outbox], Beside]
+    is_past: Callable[[Alert, float], bool]
+    open_delivery: Callable[[Outbox, Reached], Beside]
     idle_seconds: float = 60.0
     observe_intake: Callable[[IntakeOutput], None] = lambda output: None
     observe_report: Callable[[MinuteReport], None] = lambda report: None
@@ -155,6 +174,33 @@ class KafkaWorker:
                 figures = replace(figures, waiting=work.waiting())
         return figures
 
+    async def partitions(self) -> list[PartitionStatus]:
+        """Return how each partition stands that this worker holds.
+
+        Raises
+        ------
+        KafkaError, LookupError
+            If the broker does not say.
+        """
+        lanes = [
+            OwnLane(
+                holding.lease.lane.agent,
+                TopicPartition(agent.topic, partition),
+                holding.lease.next_offset,
+                holding.work.reached(),
+                holding.lease.saved_ms,
+                holding.lease.held_since_ms,
+            )
+            for agent in self._agents
+            for partition, holding in agent.held.items()
+            if holding.is_ready
+        ]
+        return await read_own(self._settings, lanes, self._owner)
+
+    @property
+    def _owner(self) -> str:
+        return self._name or f"process {os.getpid()}"
+
     def _event_minute(self, work: Work) -> int | None:
         """Up to which minute a shard knows all input, or None where that is not said yet."""
         if not (isinstance(work, StageWork) and isinstance(work.state, WatchState)):
@@ -201,7 +247,8 @@ class KafkaWorker:
             self._give_up(error)
 
     def _hold_watch(self, shard: int) -> Holding:
-        work = StageWork(self._parts.watches[shard], Frame.decode, self._report_bytes)
+        stage = self._parts.watches[shard]
+        work = StageWork(stage, Frame.decode, self._report_bytes, lambda state: state.ledger.closed)
         return self._hold("watch", shard, FRAMES, STATE_WATCH, CANDIDATES, work)
 
     def _hold_incidents(self, partition: int) -> Holding:
@@ -212,15 +259,28 @@ class KafkaWorker:
         async def save() -> None:
             await holding.save()
 
-        outbox = KafkaOutbox(self._parts.receivers_of, save)
+        async def reached() -> int | None:
+            try:
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    root = await newest_root(self._settings, STATE_INCIDENTS)
+            except (KafkaError, TimeoutError):  # whoever asks will ask again
+                return None
+            has_all = root is not None and holding.lease.taken_from(_INCIDENTS) >= root.outputs
+            return root.reached if root is not None and has_all else None
+
+        outbox = KafkaOutbox(self._parts.receivers_of, save, self._parts.is_past)
         holding = self._hold("deliver", partition, ALERTS, STATE_DELIVER, DEAD_LETTERS, outbox)
-        holding.run_beside(lambda: self._parts.open_delivery(outbox))
+        holding.run_beside(lambda: self._parts.open_delivery(outbox, reached))
         return holding
 
     def _hold(self, agent: str, partition: int, given: str, state: str, made: str, work: Work) -> Holding:
         topic = self._settings.topic
-        lane = Lane(agent, partition, topic(given), topic(state), topic(made), self._settings.application, f"{agent}/1")
-        lease = Lease(self._settings, lane, self._name or f"process {os.getpid()}", self._passing)
+        schema, *older = _SCHEMAS[agent]
+        lane = Lane(
+            agent, partition, topic(given), topic(state), topic(made), self._settings.application,
+            schema.format(shape=self._parts.shape), tuple(older),
+        )  # fmt: skip
+        lease = Lease(self._settings, lane, self._owner, self._passing)
         observer = Observer(saved=self._parts.observe_checkpoint)
         if agent == "deliver":
             observer = replace(observer, took=self._take_note_of_alert)

@@ -13,7 +13,7 @@ import msgspec
 
 from detectors.events import Alert
 from detectors.intake import RawMessage, Reject
-from detectors.watch import MinuteReport
+from detectors.reports import MinuteReport
 from streams.app import Stages
 from streams.pipeline import Passed, Pipeline
 

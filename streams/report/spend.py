@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from detectors.frame import COST, DIMENSIONS
 from detectors.prices import NANO
-from detectors.watch import MinuteReport
+from detectors.reports import MinuteReport
 
 KEPT = ("team", "service", "environment", "provider", "model")
 """Dimensions that spend is kept by. Reports do not tell principals apart: their spend is shown with their service."""

@@ -12,8 +12,8 @@ from detectors.intake import Intake, IntakeOutput, IntakeState, RawMessage
 from detectors.prices import PriceTable
 from streams.app import Stages, build_stages, plan_of
 from streams.configuration.settings import find_folder, load
-from streams.delivery.outbox import SqliteOutbox
 from streams.delivery.routes import Routes
+from streams.delivery.sqlite_outbox import SqliteOutbox
 from streams.embedded.processor import Configuration, PoisonError, Processor
 from streams.embedded.store import Store
 from streams.metrics import Metrics

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from detectors import codec
 from detectors.intake import RawMessage
-from detectors.watch import MinuteReport, SeriesReport
+from detectors.reports import MinuteReport, SeriesReport
 from streams.app import build_stages, plan_of
 from streams.configuration.catalogue import build_prices
 from streams.configuration.settings import load

@@ -25,11 +25,13 @@ CHUNKS = 24
 PARTITIONS = 2
 ALL_DONE_SECONDS = 90
 NEXT_CHUNK_SECONDS = 6
-ROUTES = """
+WEBHOOK = """
 receivers: {ours: {type: webhook, url_env: ALERT_URL}}
 default: [ours]
-retries: {first_pause_seconds: 0.1, longest_pause_seconds: 0.3, timeout_seconds: 3}
+retries: {first_pause_seconds: 0.1, longest_pause_seconds: 0.3, give_way_after_seconds: 1, timeout_seconds: 3}
 """
+ROUTES = f"{WEBHOOK}digest: {{after_minutes: null}}\n"
+"""Every word by itself, however old."""
 
 
 class StruckWorker(Worker):
@@ -70,6 +72,12 @@ class StruckWorker(Worker):
         """End it at once."""
         self.send(signal.SIGKILL)
         self.wait()
+
+    def throw_out(self, how: signal.Signals) -> None:
+        """End it, whatever it is at, and let nobody start it again."""
+        self.is_tended = False
+        self.send(how)
+        assert self.wait() in (0, -how, GIVEN_UP), self.log[-3000:]
 
     def leave(self) -> None:
         """Stop it as an orchestrator does, and see that it ends well."""

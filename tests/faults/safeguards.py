@@ -9,7 +9,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 
 from detectors.frame import Frame
-from detectors.ledger import ClosedMinute, Ledger, LedgerState
+from detectors.ledger import ClosedRows, Ledger, LedgerState
 from streams.delivery.outbox import Pending
 from streams.kafka import client
 from streams.kafka import lease as leases
@@ -32,7 +32,7 @@ def without_row_skip() -> None:
     """Rows are taken although their raw offsets were."""
     real = Ledger.apply
 
-    def apply(self: Ledger, state: LedgerState, frame: Frame) -> list[ClosedMinute]:
+    def apply(self: Ledger, state: LedgerState, frame: Frame) -> ClosedRows:
         state.applied.clear()
         return real(self, state, frame)
 

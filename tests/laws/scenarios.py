@@ -20,9 +20,9 @@ from detectors.clock import moment_of
 from detectors.events import Driver
 from detectors.intake import RawMessage
 from detectors.kinds import KINDS
+from detectors.reports import SeriesReport
 from detectors.series import SeriesName
 from detectors.verdicts import NORMAL, Detector, Seen, Verdicts
-from detectors.watch import SeriesReport
 from tests.laws.streams import EVERY_MINUTES, START, Event, Run, deployment_messages, plan
 
 TWO_DAYS_AND_SOME = 50 * 60
@@ -101,6 +101,7 @@ class Everything(Detector, frozen=True, kw_only=True):
 
     kind: ClassVar[str] = "everything"
     pooled: ClassVar[bool] = True
+    wants_cheap_rows: ClassVar[bool] = True
 
     def step(self, state: None, seen: Seen) -> tuple[None, Verdicts]:
         """All is normal."""

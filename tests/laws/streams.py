@@ -30,8 +30,8 @@ from detectors.kinds.unit_price import UnitPrice
 from detectors.kinds.unpriced_model import UnpricedModel
 from detectors.kinds.volume_burst import VolumeBurst
 from detectors.prices import Lookup, PriceTable, Rates
+from detectors.reports import MinuteReport
 from detectors.verdicts import Detector
-from detectors.watch import MinuteReport
 from streams.app import Plan, build_stages
 
 START = parse_minute("2026-03-02T00:00:00Z")

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from detectors import codec
-from detectors.baselines import CHANNELS, GPU, HORIZONS_MINUTES, PAID, TOTALS, Residuals
+from detectors.baselines import CHANNELS, GPU, HORIZONS_MINUTES, PAID, TOTALS
 from detectors.clock import MINUTES_PER_DAY, moment_of
 from detectors.events import DRIVERS
 from detectors.kinds import KINDS
+from detectors.residuals import Residuals
 from detectors.rhythm import Rhythm
 from detectors.series import MODEL, PRINCIPAL, SERVICE
 from detectors.verdicts import ANOMALOUS, NO_DEPLOYMENT, NORMAL, WARMING, Parts, Seen

@@ -1,0 +1,111 @@
+"""Peaks: the highest that a series' levels were in the last week, day by day, in bounded memory.
+
+A level joins the peaks some hours after it was seen, so that a series is not compared with what it does just now.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.clock import MINUTES_PER_DAY
+from detectors.compiled import compiled
+
+BLOCK_MINUTES = 240
+PEAK_DAYS = 7
+NOTHING = -50.0
+"""A level below every level."""
+
+
+class PeakState(NamedTuple):
+    """Columns with a row a series, of levels by horizon and channel."""
+
+    now: NDArray[np.float32]
+    """Of the present block of hours, (rows, h, channels)."""
+    before: NDArray[np.float32]
+    """Of the block before."""
+    days: NDArray[np.float32]
+    """Of all earlier blocks of each of the last days, (rows, days, h, channels)."""
+    day: NDArray[np.int32]
+    """Which days those are, (rows, days)."""
+    block: NDArray[np.int32]
+
+
+def empty_peaks(rows: int, horizons: int, channels: int) -> PeakState:
+    """Columns for so many series that were never seen."""
+    low = np.full((rows, horizons, channels), NOTHING, np.float32)
+    days = np.full((rows, PEAK_DAYS, horizons, channels), NOTHING, np.float32)
+    return PeakState(
+        low, low.copy(), days, np.full((rows, PEAK_DAYS), -PEAK_DAYS, np.int32), np.full(rows, -1, np.int32)
+    )
+
+
+@compiled
+def keep_peaks(
+    state: PeakState,
+    minute: NDArray[np.int32],
+    series: NDArray[np.int32],
+    level: NDArray[np.float32],
+    highest: NDArray[np.float32],
+) -> None:
+    """Take levels row by row, in the order of minutes.
+
+    Parameters
+    ----------
+    state
+        Changed.
+    minute, series
+        Of each row, shape (rows,).
+    level
+        Its levels, (rows, h, channels).
+    highest
+        Filled in with the peaks of the week before each row.
+    """
+    horizons, channels = level.shape[1:]
+    for row in range(len(series)):
+        place = int(series[row])
+        _highest(state, place, highest[row])
+        block = int(minute[row]) // BLOCK_MINUTES
+        if int(state.block[place]) < block:
+            _turn_block(state, place, block)
+        now = state.now[place]
+        for h in range(horizons):
+            for c in range(channels):
+                now[h, c] = max(now[h, c], level[row, h, c])
+
+
+@compiled
+def _highest(state: PeakState, place: int, highest: NDArray[np.float32]) -> None:
+    """The peaks of the week before the present block began, and of the block before."""
+    horizons, channels = highest.shape
+    day = int(state.block[place]) * BLOCK_MINUTES // MINUTES_PER_DAY
+    before, days = state.before[place], state.days[place]
+    for h in range(horizons):
+        for c in range(channels):
+            highest[h, c] = before[h, c]
+    for slot in range(PEAK_DAYS):
+        if day - int(state.day[place, slot]) < PEAK_DAYS:
+            for h in range(horizons):
+                for c in range(channels):
+                    highest[h, c] = max(highest[h, c], days[slot, h, c])
+
+
+@compiled
+def _turn_block(state: PeakState, place: int, block: int) -> None:
+    """A new block of hours begins: the block before last joins its day."""
+    day = block * BLOCK_MINUTES // MINUTES_PER_DAY
+    slot = day % PEAK_DAYS
+    is_fresh = int(state.day[place, slot]) != day
+    skipped = block - int(state.block[place]) > 1
+    now, before, peaks = state.now[place], state.before[place], state.days[place, slot]
+    horizons, channels = now.shape
+    for h in range(horizons):
+        for c in range(channels):
+            joins = max(now[h, c], before[h, c]) if skipped else before[h, c]
+            peaks[h, c] = joins if is_fresh else max(peaks[h, c], joins)
+            before[h, c] = np.float32(NOTHING) if skipped else now[h, c]
+            now[h, c] = NOTHING
+    state.day[place, slot] = day
+    state.block[place] = block

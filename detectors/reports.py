@@ -1,0 +1,81 @@
+"""Reports: what a shard says of a minute, and the columns that it says it in."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors import codec
+from detectors.events import DeploymentEvent
+from detectors.series import SeriesName
+from detectors.spends import Spend
+from detectors.verdicts import Seen, Verdicts
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+class SeriesReport(msgspec.Struct, frozen=True):
+    """The rows of a minute that somebody wants to look at again, with the word of each detector that spoke.
+
+    ``verdicts`` has a struct a detector, in the order of the configuration.
+    """
+
+    names: list[SeriesName]
+    teams: list[str]
+    principals: list[str]
+    """Who sent most of what each row's service costs above the usual; empty where nobody stands out."""
+    seen: Seen
+    verdicts: list[Verdicts]
+
+
+class MinuteReport(msgspec.Struct, frozen=True):
+    """What a shard says of a minute. All minutes up to ``closed_through`` are closed; silent ones say nothing."""
+
+    shard: int
+    minute: int
+    closed_through: int
+    report: SeriesReport | None
+    spend: Spend | None
+    deployments: list[DeploymentEvent]
+    duplicates: int = 0
+    late: int = 0
+
+    def encode(self) -> bytes:
+        """Bytes that :meth:`decode` reads."""
+        return codec.encode(self)
+
+    @staticmethod
+    def decode(data: bytes) -> MinuteReport:
+        """Return the report that :meth:`encode` wrote."""
+        return codec.decode(data, MinuteReport)
+
+
+def take(columns: S, rows: NDArray[np.intp] | slice) -> S:
+    """Some rows of a struct of columns, structs within included; a slice copies nothing."""
+    picked = {}
+    for name in columns.__struct_fields__:
+        value = getattr(columns, name)
+        if isinstance(value, np.ndarray):
+            value = value[rows]
+        elif isinstance(value, msgspec.Struct):
+            value = take(value, rows)
+        picked[name] = value
+    return type(columns)(**picked)
+
+
+def merge(parts: list[S]) -> S:
+    """Rows of several structs of columns, one after the other; what is no column must be alike."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    merged = {}
+    for name in first.__struct_fields__:
+        values = [getattr(part, name) for part in parts]
+        if isinstance(values[0], np.ndarray):
+            merged[name] = np.concatenate(values)
+        else:
+            merged[name] = merge(values) if isinstance(values[0], msgspec.Struct) else values[0]
+    return type(first)(**merged)

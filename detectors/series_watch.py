@@ -1,0 +1,261 @@
+"""Judges the series of some views: what they did, what that is to their usual, and what each detector says of it.
+
+All active series of many minutes are judged side by side, some thousand rows at a time. Rows that cost nothing above
+the usual are learned from and not looked at any further: most of the columns that detectors see are made of the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.active import Active, active_series, totals_of
+from detectors.admission import NEVER
+from detectors.baselines import Activity, Baselines, BaselineState, Floats, Known
+from detectors.deployed import DeployedState, note, notes_of, nothing_deployed, since_deployment, with_services
+from detectors.events import DeploymentEvent
+from detectors.frame import UNPRICED, Key
+from detectors.ledger import ClosedRows
+from detectors.parts import Counted, PartsState, count_models, culprits, parts_of, parts_start
+from detectors.reports import SeriesReport, merge, take
+from detectors.residuals import excess_of, look_around, residuals_of
+from detectors.rhythm import Rhythm
+from detectors.series import SERVICE, SeriesName, SeriesState, SeriesTable, TeamChanges, View, team_at
+from detectors.verdicts import ANOMALOUS, Detector, Seen, Verdicts
+
+SAMPLE_ONE_IN = 64
+"""One of so many minutes of a service is an example for what learns of the usual."""
+SETTLED_MINUTES = 120
+WORTH_A_LOOK_USD_PER_HOUR = 0.1
+"""Rows whose every driver costs less than this above the usual are not judged."""
+ROWS_AT_ONCE = 8192
+"""So many rows, with all that is made of them, fit a processor's cache and keep memory flat."""
+
+
+class SeriesWatchState(msgspec.Struct):
+    """Series, their baselines, and what each detector remembers (encoded by its kind)."""
+
+    series: SeriesState
+    baselines: BaselineState
+    parts: PartsState
+    deployed: DeployedState
+    key_last: NDArray[np.int32]
+    """The minute in which each key was last active."""
+
+
+class _Rows(NamedTuple):
+    """Some active series, with all that is found of them; a row a series and minute."""
+
+    known: Known
+    rhythm: Rhythm
+    models: Counted
+    unpriced: NDArray[np.int64]
+    role: NDArray[np.int8]
+    sampled: NDArray[np.bool_]
+    above_usd: NDArray[np.float64]
+    """Dollars above the usual in a quarter of an hour."""
+
+
+class _Spoken(msgspec.Struct, frozen=True):
+    """Rows that somebody speaks of or asks for, with what they are called; see :class:`SeriesReport`."""
+
+    names: list[SeriesName]
+    teams: list[str]
+    principals: list[str]
+    seen: Seen
+    verdicts: list[Verdicts]
+
+
+class SeriesWatch:
+    """Judges the series of some views, minute by minute.
+
+    Parameters
+    ----------
+    views
+        The views to watch by.
+    detectors
+        Those that judge a series by itself.
+    pooled
+        Those that judge many together, later: rows that they want are reported to them.
+    """
+
+    def __init__(
+        self, views: tuple[View, ...], detectors: tuple[Detector, ...], pooled: tuple[Detector, ...] = ()
+    ) -> None:
+        self.table = SeriesTable(views)
+        self.detectors = detectors
+        self._pooled = pooled
+        self._looks_at_all = any(detector.wants_cheap_rows for detector in pooled)
+        self._baselines = Baselines()
+
+    def start(self) -> SeriesWatchState:
+        """Nothing seen yet."""
+        table, baselines = self.table.start(), self._baselines.start()
+        return SeriesWatchState(table, baselines, parts_start(), nothing_deployed(), np.zeros(0, np.int32))
+
+    def step(
+        self, state: SeriesWatchState, closed: ClosedRows, deployments: list[list[DeploymentEvent]], keys: list[Key]
+    ) -> tuple[SeriesWatchState, list[SeriesReport | None]]:
+        """Judge closed minutes, in order; None for those of which nobody speaks.
+
+        Parameters
+        ----------
+        state
+            What is known; consumed.
+        closed
+            The minutes.
+        deployments
+            By minute: those made up to it and not given before.
+        keys
+            All keys so far, in an order that only grows; ``key`` of the rows points into it.
+        """
+        if not len(closed.at):
+            return state, []
+        self._extend(state, keys)
+        series = state.series
+        teams = self.table.count_teams(series, keys, closed)
+        notes = notes_of(state.deployed, series, self.table, list(zip(closed.at.tolist(), deployments, strict=True)))
+        active = active_series(closed, series.of_key, series.whole, state.key_last)
+        since = since_deployment(state.deployed, notes, series, active)
+        spoken = []
+        for rows, at in self._in_blocks(state, active):
+            looked_at, excess = self._worth_a_look(rows)
+            seen = _seen(rows, (since[0][at][looked_at], since[1][at][looked_at]), excess, looked_at)
+            spoken += self._speak(series, teams, rows, seen, looked_at)
+        return state, _by_minute(spoken, closed.at)
+
+    def note(self, state: SeriesWatchState, minute: int, deployments: list[DeploymentEvent]) -> None:
+        """Keep deployments after which nothing has closed yet."""
+        note(state.deployed, notes_of(state.deployed, state.series, self.table, [(minute, deployments)]))
+
+    def _extend(self, state: SeriesWatchState, keys: list[Key]) -> None:
+        """Make room for new keys, their series and services."""
+        self.table.extend(state.series, keys)
+        state.deployed = with_services(state.deployed, state.series.services)
+        if len(keys) > len(state.key_last):
+            more = np.full(len(keys) + len(keys) // 2 - len(state.key_last), NEVER, np.int32)
+            state.key_last = np.concatenate([state.key_last, more])
+
+    def _in_blocks(self, state: SeriesWatchState, active: Active) -> Iterator[tuple[_Rows, slice]]:
+        """Learn of the active series, some thousand rows at a time; each with its place among all."""
+        series = state.series
+        for at in _blocks(active):
+            given = _activity(active, at)
+            state.baselines, known, rhythm = self._baselines.step(state.baselines, given, len(series.names))
+            state.parts, models = count_models(state.parts, series, known)
+            role = series.role[known.series]
+            sampled, above_usd = _sampled(series, known, role), np.empty(len(role))
+            yield _Rows(known, rhythm, models, active.summed[at, UNPRICED], role, sampled, above_usd), at
+
+    def _worth_a_look(self, rows: _Rows) -> tuple[NDArray[np.intp], tuple[Floats, Floats]]:
+        """Rows that cost something above the usual, or that somebody may ask for; and what they cost above it."""
+        may_cost, fails = np.empty((2, len(rows.role)), bool)
+        look_around(rows.known, WORTH_A_LOOK_USD_PER_HOUR, may_cost, fails, rows.above_usd)
+        asked_for = (rows.unpriced > 0) | rows.sampled | (fails & (rows.role == SERVICE)) | self._looks_at_all
+        looked_at = np.flatnonzero(may_cost | asked_for)
+        excess, hourly = excess_of(rows.known, looked_at)
+        kept = (hourly > WORTH_A_LOOK_USD_PER_HOUR).any(axis=(1, 2)) | asked_for[looked_at]
+        if kept.all():
+            return looked_at, (excess, hourly)
+        return looked_at[kept], (excess[kept], hourly[kept])
+
+    def _speak(
+        self, series: SeriesState, teams: TeamChanges, rows: _Rows, seen: Seen, looked_at: NDArray[np.intp]
+    ) -> list[_Spoken]:
+        """Judge the rows that cost something above the usual; keep those that somebody speaks of or asks for."""
+        worth = (seen.excess_usd_per_hour > WORTH_A_LOOK_USD_PER_HOUR).any(axis=(1, 2)) | (seen.unpriced_requests > 0)
+        wanted = np.zeros(len(seen), bool)
+        for detector in self._pooled:
+            wanted |= detector.wants(seen)
+        kept = np.flatnonzero(worth | wanted)
+        if len(kept) < len(seen):
+            seen, wanted, looked_at = take(seen, kept), wanted[kept], looked_at[kept]
+        verdicts = [detector.step(None, seen)[1] for detector in self.detectors]
+        speaks = wanted
+        for verdict in verdicts:
+            speaks = speaks | (verdict.status == ANOMALOUS)
+        chosen = np.flatnonzero(speaks)
+        if not len(chosen):
+            return []
+        names = [series.names[place] for place in seen.residuals.series[chosen].tolist()]
+        blamed = culprits(series, rows.known, rows.above_usd, looked_at[chosen])
+        spoken = [take(verdict, chosen) for verdict in verdicts]
+        return [_Spoken(names, _teams(series, teams, seen, chosen), blamed, take(seen, chosen), spoken)]
+
+
+def _seen(
+    rows: _Rows,
+    since: tuple[NDArray[np.int32], NDArray[np.int32]],
+    excess: tuple[Floats, Floats],
+    looked_at: NDArray[np.intp],
+) -> Seen:
+    """All that detectors see of some rows."""
+    residuals = residuals_of(rows.known, rows.rhythm, looked_at)
+    parts = parts_of(rows.known, rows.models, looked_at)
+    unpriced, role = rows.unpriced[looked_at], rows.role[looked_at]
+    return Seen(residuals, role, *since, unpriced, *excess, parts, rows.sampled[looked_at])
+
+
+def _sampled(series: SeriesState, known: Known, role: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """Rows that are examples of the usual: a fixed share of settled services' minutes."""
+    luck = (series.hashes[known.series] + known.minute.astype(np.uint32)) * np.uint32(2654435761)
+    sampled = ((luck >> np.uint32(16)) % SAMPLE_ONE_IN == 0) & (role == SERVICE)
+    return np.asarray(sampled & (known.active_minutes >= SETTLED_MINUTES), np.bool_)
+
+
+def _teams(series: SeriesState, teams: TeamChanges, seen: Seen, rows: NDArray[np.intp]) -> list[str]:
+    places = zip(seen.residuals.series[rows].tolist(), seen.residuals.minute[rows].tolist(), strict=True)
+    return [team_at(series, teams, place, minute) for place, minute in places]
+
+
+def _blocks(active: Active) -> Iterator[slice]:
+    """Some thousand rows at a time, the parts of a service together."""
+    first, rows = 0, len(active.series)
+    while first < rows:
+        end = min(first + ROWS_AT_ONCE, rows)
+        while end < rows and active.whole[end] == active.whole[end - 1]:
+            end += 1
+        yield slice(first, end)
+        first = end
+
+
+def _activity(active: Active, at: slice) -> Activity:
+    """Some rows of what was active, with the late rows that came in with them."""
+    first = np.int32(at.start)
+    late = slice(*np.searchsorted(active.late_row, [at.start, at.stop]))
+    return Activity(
+        active.minute[at], active.series[at], active.whole[at] - first, totals_of(active.summed[at].T),
+        active.late_row[late] - first, active.late_age_minutes[late], totals_of(active.late_summed[late].T),
+    )  # fmt: skip
+
+
+def _by_minute(spoken: list[_Spoken], minutes: NDArray[np.int32]) -> list[SeriesReport | None]:
+    """A report of each minute of which somebody speaks, its rows by name."""
+    if not spoken:
+        return [None] * len(minutes)
+    names = [name for some in spoken for name in some.names]
+    teams = [team for some in spoken for team in some.teams]
+    principals = [principal for some in spoken for principal in some.principals]
+    seen = merge([some.seen for some in spoken])
+    minute = seen.residuals.minute
+    order = np.array(sorted(range(len(names)), key=lambda row: (minute[row], names[row])), np.intp)
+    whole = np.full(len(order), -1)
+    residuals = msgspec.structs.replace(seen.residuals, whole=whole)  # it pointed to rows that are not told of
+    seen = take(msgspec.structs.replace(seen, residuals=residuals), order)
+    verdicts = [take(merge([some.verdicts[n] for some in spoken]), order) for n in range(len(spoken[0].verdicts))]
+    reports: list[SeriesReport | None] = []
+    bounds = np.searchsorted(minute[order], np.append(minutes, minutes[-1] + 1)).tolist()
+    for first, end in pairwise(bounds):
+        at, rows = slice(first, end), order[first:end].tolist()
+        reports.append(
+            SeriesReport(
+                [names[row] for row in rows], [teams[row] for row in rows], [principals[row] for row in rows],
+                take(seen, at), [take(verdict, at) for verdict in verdicts],
+            ) if rows else None
+        )  # fmt: skip
+    return reports
