@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from operator import attrgetter
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 import numpy as np
@@ -19,10 +19,11 @@ from detectors import codec, columns
 from detectors import frame as f
 from detectors.admission import NEVER, IntakeSettings, Placed, Stamps, is_sound, place, why_out_of_time, why_unsound
 from detectors.decode import Mistake, Reader
-from detectors.events import DeploymentEvent, UsageEvent
+from detectors.events import DeploymentEvent, Feedback, UsageEvent
 from detectors.frame import Frame
 from detectors.prices import PriceTable
 
+E = TypeVar("E", DeploymentEvent, Feedback)
 _KIND, _OFFSET, _PAYLOAD, _RECEIVED = map(attrgetter, ("kind", "offset", "payload", "received_minute"))
 _TIME, _SOURCE, _ID = map(attrgetter, ("time", "source", "id"))
 
@@ -92,6 +93,7 @@ class Intake:
         self._prices = prices
         self._usage = Reader(UsageEvent)
         self._deployments = Reader(DeploymentEvent)
+        self._feedback = Reader(Feedback)
         self._stamps = Stamps()
         self._shards: dict[str, int] = {}
 
@@ -111,14 +113,15 @@ class Intake:
         """Make frames of messages; those of usage all come from one raw partition, in its order."""
         rejects: list[Reject] = []
         usage = messages if set(map(_KIND, messages)) == {"usage"} else [m for m in messages if m.kind == "usage"]
-        deployments = self._read_deployments([m for m in messages if m.kind == "deployments"], rejects)
+        deployments = self._read(self._deployments, [m for m in messages if m.kind == "deployments"], rejects)
+        feedback = self._read(self._feedback, [m for m in messages if m.kind == "feedback"], rejects)
         rows = self._read_usage(usage, rejects)
         partition = usage[0].partition if usage else 0
         span = (usage[0].offset, usage[-1].offset) if usage else (-1, -1)
         before = state.high_minute.get(partition, NEVER)
         taken = self._admit(rows, before, rejects)
         high = int(taken.high.max(initial=before))
-        frames = self._cut(taken, partition, span, high, deployments)
+        frames = self._cut(taken, partition, span, high, deployments, feedback)
         if usage:
             state = IntakeState({**state.high_minute, partition: high})
         late = int((taken.minute < taken.high - self.settings.allowed_lateness_minutes).sum())
@@ -129,7 +132,7 @@ class Intake:
         """Say that a raw partition has shown all up to a minute: frames without rows that move the watermark."""
         high = max(state.high_minute.get(partition, NEVER), minute)
         nothing = self._admit(_Rows([], [], []), high, [])
-        frames = self._cut(nothing, partition, (-1, -1), high, [])
+        frames = self._cut(nothing, partition, (-1, -1), high, [], [])
         return IntakeState({**state.high_minute, partition: high}), IntakeOutput(frames, [], 0, 0, 0)
 
     def shard_of(self, service: str) -> int:
@@ -157,14 +160,15 @@ class Intake:
             rows.index += [index for index, _ in found]
         return rows
 
-    def _read_deployments(self, messages: list[RawMessage], rejects: list[Reject]) -> list[DeploymentEvent]:
-        deployments = []
+    def _read(self, reader: Reader[E], messages: list[RawMessage], rejects: list[Reject]) -> list[E]:
+        """Events of messages that hold no usage: they belong to no raw partition and are never too late."""
+        events: list[E] = []
         for message in messages:
             if self._size_is_right(message, rejects):
-                found, mistakes = self._deployments.read(message.payload)
+                found, mistakes = reader.read(message.payload)
                 rejects.extend(_reject(message, m) for m in mistakes)
-                deployments += [event for _, event in found]
-        return deployments
+                events += [event for _, event in found]
+        return events
 
     def _size_is_right(self, message: RawMessage, rejects: list[Reject]) -> bool:
         most = self.settings.max_message_bytes
@@ -206,7 +210,13 @@ class Intake:
         return Frame(0, 0, 0, 0, keys, key, offset, placed.minute, placed.high, identity, values, [])
 
     def _cut(
-        self, rows: Frame, partition: int, span: tuple[int, int], high: int, deployments: list[DeploymentEvent]
+        self,
+        rows: Frame,
+        partition: int,
+        span: tuple[int, int],
+        high: int,
+        deployments: list[DeploymentEvent],
+        feedback: list[Feedback],
     ) -> dict[int, Frame]:
         """One frame for each shard."""
         shard_of_key = np.array([self.shard_of(k[1]) for k in rows.keys], np.int32)
@@ -219,6 +229,7 @@ class Intake:
                 partition, *span, high, [rows.keys[k] for k in used], key.astype(np.int32), rows.offset[own],
                 rows.minute[own], rows.high[own], rows.identity[own], rows.values[:, own],
                 [d for d in deployments if self.shard_of(d.service) == number],
+                [said for said in feedback if self.shard_of(said.alert_id) == number],
             )  # fmt: skip
         return frames
 

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 from prometheus_client import exposition as text_format
 
+from detectors.budget import PageRates
+
 OTHER = "other"
 """Label of the teams and services that are not among the dearest."""
 NONE = "none"
@@ -127,6 +129,14 @@ class Metrics:
         )  # fmt: skip
         self._promised = self._gauge("page_rate_promised", "Pages a week that the page budget allows.")
         self._realised = self._gauge("page_rate_realised", "Pages in the last seven days of event time.")
+        self._team_promised = self._gauge(
+            "team_page_rate_promised", "Pages a week that a team's budget allows.", "team"
+        )
+        self._team_realised = self._gauge("team_page_rate_realised", "A team's pages in the last seven days.", "team")
+        self._detector_realised = self._gauge("detector_page_rate_realised",
+                                              "A detector's pages in the last seven days.", "detector")  # fmt: skip
+        self._natural = self._gauge("natural_rate", "Episodes a week at a detector's threshold that nothing caused, as "
+                                    "learned by now.", "detector")  # fmt: skip
 
     def _watch_delivery(self) -> None:
         self._deliveries = self._counter("deliveries", "Notifications by how they ended.", "receiver", "outcome")
@@ -209,10 +219,19 @@ class Metrics:
         """Observe how long an alert took."""
         self._latency.observe(seconds)
 
-    def page_rate(self, promised_per_week: float, realised_per_week: float) -> None:
-        """Say what the page budget promises and what it came to."""
-        self._promised.set(promised_per_week)
-        self._realised.set(realised_per_week)
+    def page_rates(self, rates: PageRates) -> None:
+        """Say what the page budget promises, what comes naturally, and what it came to."""
+        self._promised.set(rates.promised)
+        self._realised.set(rates.realised)
+        for gauge, label, values in (
+            (self._team_promised, "team", rates.team_promised),
+            (self._team_realised, "team", rates.team_realised),
+            (self._detector_realised, "detector", rates.detector_realised),
+            (self._natural, "detector", rates.natural),
+        ):
+            gauge.clear()  # what another worker has taken over is no longer ours to tell
+            for name, value in values.items():
+                gauge.labels(**{label: name}).set(value)
 
     def delivery(self, receiver: str, outcome: str) -> None:
         """Count a notification: delivered, retried, dead_letter ..."""

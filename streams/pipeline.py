@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from detectors.admission import NEVER
-from detectors.events import Alert
-from detectors.intake import IntakeOutput, RawMessage
+from detectors.budget import PageRates
+from detectors.events import Alert, Feedback
+from detectors.intake import IntakeOutput, RawMessage, Reject
 from detectors.reports import MinuteReport
 from streams.app import Stages
 
@@ -25,6 +26,13 @@ class Passed(msgspec.Struct, frozen=True):
     intake: IntakeOutput
     reports: list[MinuteReport]
     alerts: list[Alert]
+    refused: list[Reject]
+    """Decisions on alerts that nobody knows."""
+
+    @property
+    def rejects(self) -> list[Reject]:
+        """All that was refused."""
+        return [*self.intake.rejects, *self.refused]
 
 
 class Pipeline:
@@ -86,7 +94,16 @@ class Pipeline:
     @property
     def open_incidents(self) -> int:
         """How many incidents fire now."""
-        return len(self._incidents.open)
+        return self._incidents.open_incidents
+
+    @property
+    def page_rates(self) -> PageRates:
+        """Pages a week as promised, as natural and as realised."""
+        return self._stages.incidents.rates(self._incidents)
+
+    def knows(self, alert_id: str) -> bool:
+        """Whether an alert can be decided on."""
+        return self._incidents.knows(alert_id)
 
     def feed(self, messages: Sequence[RawMessage]) -> Passed:
         """Take messages of one raw partition, in its order."""
@@ -115,4 +132,10 @@ class Pipeline:
             reports += made
         reports.sort(key=lambda report: (report.minute, report.shard))
         self._incidents, alerts = self._stages.incidents.step(self._incidents, *reports)
-        return Passed(output, reports, alerts)
+        return Passed(output, reports, alerts, [unknown_alert(said) for said in self._incidents.refused])
+
+
+def unknown_alert(said: Feedback) -> Reject:
+    """Return the refusal of a decision on an alert that nobody knows: it has no place in a partition any more."""
+    detail = f"no alert {said.alert_id}, or it was over 30 days ago: take the id from the alert"
+    return Reject("feedback", 0, -1, 0, "unknown_alert", detail, msgspec.json.encode(said))

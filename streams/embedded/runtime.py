@@ -129,7 +129,7 @@ class EmbeddedService:
             self._events_came.set,
             partial(self._tell_of, "inbox"),
         )
-        source = HttpSource(self._inbox, token, settings.max_request_bytes)
+        source = HttpSource(self._inbox, token, settings.max_request_bytes, ("usage", "deployments", "feedback"))
         self._web = WebServer(metrics.expose, self._readiness, source.routes(), settings.max_request_bytes)
         self._one_thread = ThreadPoolExecutor(1, thread_name_prefix="stages")
         self._is_stopping = asyncio.Event()

@@ -94,7 +94,6 @@ def configuration_of(settings: Settings) -> Configuration:
     return Configuration(
         lambda: build_stages(plan, prices),
         tuple(detector.title for detector in plan.detectors if not detector.pooled),
-        plan.page_budget.pages_per_week,
         plan.intake.accept_late_minutes,
         settings.routes,
     )

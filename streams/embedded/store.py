@@ -21,7 +21,7 @@ import msgspec
 from detectors.events import Alert
 from detectors.intake import Reject
 from streams.sources.http import Kind
-from streams.tally import Tally, pages_of_the_week
+from streams.tally import Tally
 
 SCHEMA_VERSION = 2
 """Of the tables; raise it with every change, and make what is there anew as the outbox does for version 1."""
@@ -87,8 +87,6 @@ class Totals(msgspec.Struct):
     unpriced: int = 0
     alerts: int = 0
     spend_nano: int = 0
-    page_minutes: list[int] = msgspec.field(default_factory=list)
-    """Event minutes of the pages of the last week."""
 
     def plus(self, tally: Tally) -> Totals:
         """Return the totals with a stretch of work counted in."""
@@ -100,7 +98,6 @@ class Totals(msgspec.Struct):
             unpriced=self.unpriced + tally.unpriced,
             alerts=self.alerts + len(tally.alerts),
             spend_nano=self.spend_nano + sum(tally.spend_nano.values()),
-            page_minutes=pages_of_the_week(self.page_minutes, tally.alerts),
         )
 
 

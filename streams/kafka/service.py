@@ -12,6 +12,8 @@ from pathlib import Path
 import structlog
 from aiokafka.errors import KafkaError
 
+from detectors.budget import PageRates
+from detectors.events import Feedback
 from streams.app import build_stages, installed_version, plan_of
 from streams.configuration.catalogue import build_prices
 from streams.configuration.settings import ConfigError, Settings, load
@@ -21,6 +23,7 @@ from streams.kafka.status import PartitionStatus
 from streams.kafka.worker import KafkaWorker, TopicsError, WorkerParts
 from streams.metrics import Metrics
 from streams.notifiers.notifier import ReceiverError
+from streams.pipeline import unknown_alert
 from streams.tally import Tally
 from streams.web import Readiness, WebServer
 
@@ -72,11 +75,11 @@ class WorkerService:
         stages = build_stages(plan, build_prices(settings.prices))
         self._settings = settings
         self._port = settings.http.port if port is None else port
-        self._pages_per_week = plan.page_budget.pages_per_week
         self._detectors = tuple(detector.title for detector in plan.detectors if not detector.pooled)
         self._metrics = Metrics(installed_version(), "worker", settings.metrics.top_services)
         self._mailroom = Mailroom(settings.routes, environ, self._metrics.delivery)
         self._tally = Tally()
+        self._no_pages = PageRates(plan.page_budget.pages_per_week, 0, {}, {}, {}, {})
         parts = WorkerParts(
             intake=stages.intake,
             watches=stages.watches,
@@ -90,6 +93,7 @@ class WorkerService:
             observe_report=lambda report: self._tally.add_report(report, self._detectors),
             observe_alert=self._tally.add_alert,
             observe_checkpoint=self._metrics.checkpoint,
+            observe_refused=self._refuse,
         )
         self._worker = KafkaWorker(settings.kafka, parts, name, passing=passing)
         self._readiness = Readiness("kafka")
@@ -123,6 +127,11 @@ class WorkerService:
             await asyncio.wait(telling)
             await self._web.stop()
         _log.info("stopped")
+
+    def _refuse(self, said: Feedback) -> None:
+        reject = unknown_alert(said)
+        self._tally.rejects.append(reject)
+        _log.warning("feedback_refused", reason=reject.reason, detail=reject.detail, by=said.by)
 
     def _stop(self) -> None:
         _log.info("stopping")
@@ -176,7 +185,7 @@ class WorkerService:
         if figures.event_minute is not None:
             metrics.watermark_lag(time.time() - figures.event_minute * 60)
         metrics.open_incidents(figures.open_incidents)
-        metrics.page_rate(self._pages_per_week, figures.pages_of_the_week)
+        metrics.page_rates(figures.page_rates or self._no_pages)
         metrics.outbox(figures.waiting.count, figures.waiting.oldest_age_seconds)
         if self._worker.is_ready:
             self._readiness.mend("kafka")

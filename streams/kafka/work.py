@@ -8,12 +8,10 @@ from typing import Generic, Protocol, TypeVar
 import msgspec
 
 from detectors.admission import NEVER
-from detectors.clock import MINUTES_PER_WEEK
-from detectors.events import Alert
-from detectors.incidents import IncidentsState
+from detectors.events import Alert, Feedback
+from detectors.incidents.stage import IncidentsState
 from detectors.reports import MinuteReport
 from streams.kafka.lease import REBUILD, StateError
-from streams.tally import pages_of_the_week
 
 
 class Work(Protocol):
@@ -121,32 +119,25 @@ class StageWork(Generic[S, GivenT, MadeT]):
 
 
 class IncidentsWork(StageWork[IncidentsState, MinuteReport, Alert]):
-    """The incidents stage, which also remembers when it paged: the realised page rate outlives a worker.
+    """The incidents stage, which also tells of decisions on alerts that nobody knows.
 
     Parameters
     ----------
     stage
         The incidents stage.
+    observe_refused
+        Told of each such decision.
     """
 
-    def __init__(self, stage: Stage[IncidentsState, MinuteReport, Alert]) -> None:
-        super().__init__(stage, MinuteReport.decode, self._note, lambda state: state.done)
-        self._page_minutes: list[int] = []
+    def __init__(
+        self, stage: Stage[IncidentsState, MinuteReport, Alert], observe_refused: Callable[[Feedback], object]
+    ) -> None:
+        super().__init__(stage, MinuteReport.decode, msgspec.json.encode, lambda state: state.done)
+        self._observe_refused = observe_refused
 
-    @property
-    def pages_of_the_week(self) -> int:
-        """How many pages the last seven days of event time had."""
-        return sum(minute > self.state.done - MINUTES_PER_WEEK for minute in self._page_minutes)
-
-    def load(self, pages: Mapping[str, bytes]) -> None:
-        """Begin with a saved state, or anew."""
-        super().load(pages)
-        self._page_minutes = msgspec.json.decode(pages.get("page_minutes", b"[]"), type=list[int])
-
-    def pages(self) -> dict[str, bytes]:
-        """Return the state."""
-        return {**super().pages(), "page_minutes": msgspec.json.encode(self._page_minutes)}
-
-    def _note(self, alert: Alert) -> bytes:
-        self._page_minutes = pages_of_the_week(self._page_minutes, [alert])
-        return msgspec.json.encode(alert)
+    def take(self, data: bytes) -> list[bytes]:
+        """Apply an input; return outputs."""
+        outputs = super().take(data)
+        for said in self.state.refused:
+            self._observe_refused(said)
+        return outputs

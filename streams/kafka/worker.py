@@ -15,9 +15,10 @@ from aiokafka.errors import KafkaError
 from msgspec.structs import replace
 
 from detectors.admission import NEVER
-from detectors.events import Alert
+from detectors.budget import PageRates
+from detectors.events import Alert, Feedback
 from detectors.frame import Frame
-from detectors.incidents import IncidentsState
+from detectors.incidents.stage import Incidents
 from detectors.intake import Intake, IntakeOutput
 from detectors.reports import MinuteReport
 from detectors.watch import WatchState
@@ -73,12 +74,13 @@ class WorkerParts(msgspec.Struct, frozen=True):
     incident, ``is_past`` whether it is held for a digest; ``open_delivery`` makes what serves an outbox, given how to
     learn which minute detection has come to. The observers are told of what was taken, of each
     minute report made, of each alert that came into the outbox with when the input came that raised it (Unix
-    seconds), and of how long checkpoints took; after a crash, of the last few seconds' once more.
+    seconds), of how long checkpoints took, and of decisions on alerts that nobody knows; after a crash, of the last
+    few seconds' once more.
     """
 
     intake: Intake
     watches: Sequence[Stage[WatchState, Frame, MinuteReport]]
-    incidents: Stage[IncidentsState, MinuteReport, Alert]
+    incidents: Incidents
     shape: str
     receivers_of: Callable[[Alert, Sequence[str]], Sequence[str]]
     is_past: Callable[[Alert, float], bool]
@@ -88,6 +90,7 @@ class WorkerParts(msgspec.Struct, frozen=True):
     observe_report: Callable[[MinuteReport], None] = lambda report: None
     observe_alert: Callable[[Alert, float], None] = lambda alert, came_seconds: None
     observe_checkpoint: Callable[[float], None] = lambda seconds: None
+    observe_refused: Callable[[Feedback], None] = lambda said: None
 
 
 def _in_one_sentence(faults: Sequence[TopicFault]) -> str:
@@ -101,12 +104,13 @@ def _in_one_sentence(faults: Sequence[TopicFault]) -> str:
 class Figures(msgspec.Struct, frozen=True):
     """How things stand in what this worker holds; what others hold is their business.
 
-    ``event_minute`` is up to which minute all input is known, None before there is any.
+    ``event_minute`` is up to which minute all input is known, None before there is any; ``page_rates`` is None where
+    another worker holds the incidents.
     """
 
     event_minute: int | None = None
     open_incidents: int = 0
-    pages_of_the_week: int = 0
+    page_rates: PageRates | None = None
     waiting: Waiting = Waiting(0, 0.0)
 
 
@@ -168,8 +172,8 @@ class KafkaWorker:
         figures = Figures(min(filter(None, map(self._event_minute, ready)), default=None))
         for work in ready:
             if isinstance(work, IncidentsWork):
-                pages = work.pages_of_the_week
-                figures = replace(figures, open_incidents=len(work.state.open), pages_of_the_week=pages)
+                rates = self._parts.incidents.rates(work.state)
+                figures = replace(figures, open_incidents=work.state.open_incidents, page_rates=rates)
             elif isinstance(work, KafkaOutbox):
                 figures = replace(figures, waiting=work.waiting())
         return figures
@@ -252,7 +256,7 @@ class KafkaWorker:
         return self._hold("watch", shard, FRAMES, STATE_WATCH, CANDIDATES, work)
 
     def _hold_incidents(self, partition: int) -> Holding:
-        work = IncidentsWork(self._parts.incidents)
+        work = IncidentsWork(self._parts.incidents, self._parts.observe_refused)
         return self._hold("incidents", partition, CANDIDATES, STATE_INCIDENTS, ALERTS, work)
 
     def _hold_delivery(self, partition: int) -> Holding:
