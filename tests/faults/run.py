@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ CHUNKS = 24
 """Half an hour each; every one has alerts in it."""
 PARTITIONS = 2
 ALL_DONE_SECONDS = 90
+SELDOM_SECONDS = 600
 NEXT_CHUNK_SECONDS = 6
 WEBHOOK = """
 receivers: {ours: {type: webhook, url_env: ALERT_URL}}
@@ -124,6 +126,12 @@ class Run:
         """Put the next chunks on Kafka."""
         for _ in range(min(chunks, len(self._chunks))):
             send(self.settings, self._chunks.pop(0))
+
+    def save_seldom(self) -> None:
+        """Let workers that begin from now on emit, and make no checkpoint."""
+        file = self.config / "burstwatch.yaml"
+        seldom = f"checkpoint_seconds: {SELDOM_SECONDS}"
+        file.write_text(re.sub(r"checkpoint_seconds: [\d.]+", seldom, file.read_text()))
 
     def send_until(self, condition: Callable[[], bool], worker: StruckWorker) -> None:
         """Send a chunk, and further ones until the worker has come to its point."""
