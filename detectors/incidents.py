@@ -345,25 +345,27 @@ class Incidents:
 
 def _count_spend(state: IncidentsState, spends: list[Spend]) -> None:
     """Add a minute to what was spent, service by service."""
-    nano_of: dict[tuple[str, int], int] = {}
+    spent: dict[int, dict[str, int]] = {}
     labels: dict[str, Key] = {}
     for spend in spends:
+        keys = spend.keys
         rows = zip(spend.key.tolist(), spend.minute.tolist(), spend.values[COST].tolist(), strict=True)
         for place, at, nano in rows:
-            key = spend.keys[place]
-            service = key[_SERVICE]
-            nano_of[service, at] = nano_of.get((service, at), 0) + nano
-            if labels.get(service, key) <= key:
+            key = keys[place]
+            service, of_minute = key[_SERVICE], spent.setdefault(at, {})
+            of_minute[service] = of_minute.get(service, 0) + nano
+            if service not in labels or labels[service] < key:
                 labels[service] = key
     state.labels.update(labels)
-    total: dict[int, int] = {}
-    for (service, at), nano in sorted(nano_of.items()):
-        state.daily.setdefault(service, DailySpend()).add(at, nano)
-        total[at] = total.get(at, 0) + nano
-        hour = state.last_hour.setdefault(service, {})
-        hour[at] = hour.get(at, 0) + nano
-    for at, nano in total.items():
-        state.daily.setdefault("", DailySpend()).add(at, nano)
+    for at in sorted(spent):
+        of_minute = spent[at]
+        for service in sorted(of_minute):
+            nano = of_minute[service]
+            state.daily[service] = daily = state.daily.get(service) or DailySpend()
+            daily.add(at, nano)
+            hour = state.last_hour.setdefault(service, {})
+            hour[at] = hour.get(at, 0) + nano
+        state.daily.setdefault("", DailySpend()).add(at, sum(of_minute.values()))
 
 
 def closed_rows(keys: list[Key], spends: dict[int, list[Spend]]) -> ClosedRows:
