@@ -61,7 +61,7 @@ class Stamps:
                 known[stamp] = parse_minute(stamp)
             except (ValueError, OverflowError):
                 known[stamp] = NEVER
-        return np.array([known[stamp] for stamp in stamps], np.int32)
+        return np.fromiter(map(known.__getitem__, stamps), np.int32, len(stamps))
 
 
 def place(

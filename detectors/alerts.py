@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import cast
 
-from detectors.cause import evidence
+from detectors.cause import KEPT_MINUTES, evidence
 from detectors.clock import minute_of, moment_of
-from detectors.events import Alert, Cause, Driver, Initiative, State
+from detectors.events import Alert, Cause, Driver, Feedback, Initiative, State
 from detectors.forecast import DailySpend, forecast
-from detectors.incident import Incident
-from detectors.judge import Candidate
+from detectors.incidents.incident import Incident
 from detectors.prices import NANO
-
-_WHAT = {
-    "requests": "requests",
-    "input_per_request": "input tokens a request",
-    "output_per_request": "output tokens a request",
-    "cache_share": "dollars a million input tokens as cached",
-    "model_mix": "the list price of a million input tokens",
-    "unit_price": "the price paid over list",
-    "idle_gpu": "GPU spend without requests",
-}
+from detectors.sentences import change_in_words
 
 _TODO = {
     "requests": "find who calls {place} more than usual; limit or revoke the key if nobody meant it",
@@ -33,8 +24,10 @@ _TODO = {
 }
 
 
-def alert_of(incident: Incident, minute: int, what: str, spend: DailySpend, initiative: Initiative | None) -> Alert:
-    """Return the alert that tells of an incident in a minute."""
+def alert_of(
+    incident: Incident, minute: int, what: str, spend: DailySpend, initiative: Initiative | None, because: str
+) -> Alert:
+    """Return the alert that tells of an incident in a minute; ``because`` says why it is over, if it is."""
     first = incident.first
     scope = {"team": first.team, "principal": first.principal, **first.name.scope()}
     if initiative is not None:
@@ -56,7 +49,7 @@ def alert_of(incident: Incident, minute: int, what: str, spend: DailySpend, init
             deployment_id=deployment.id if deployment else None,
             contributions_usd={k: round(v, 9) for k, v in first.contributions_usd.items()},
             deployment=deployment,
-            evidence=evidence(deployment, first.minute, incident.deployments_known),
+            evidence=_for_and_against(incident),
         ),
         observed_usd=round(observed, 6),
         expected_usd=round(max(observed - incident.excess_usd, 0.0), 6),
@@ -69,8 +62,32 @@ def alert_of(incident: Incident, minute: int, what: str, spend: DailySpend, init
         detector=first.detector,
         features=first.features,
         sequence=incident.sequence,
-        resolved_because="quiet again" if what == "resolved" else "",
+        resolved_because=over_because(incident, because) if what == "resolved" else "",
+        decision=incident.decision,
+        numbers=first.numbers,
     )
+
+
+def _for_and_against(incident: Incident) -> str:
+    """Why the deployment is blamed, and how often one precedes any moment so closely anyway."""
+    deployment, known = incident.deployment, incident.deployments_known
+    said = evidence(deployment, incident.first.minute, known)
+    if deployment is None:
+        return said
+    lag = max(incident.first.minute - minute_of(deployment.time), 1)
+    by_chance = 1 - math.exp(-known * lag / KEPT_MINUTES)
+    return f"{said}; against it: with so many, {by_chance:.1%} of all moments have one within {lag} min before"
+
+
+def over_because(incident: Incident, because: str) -> str:
+    """Why an incident is over: what somebody decided of it, else what was seen."""
+    return decision_in_words(incident.decision) if incident.decision else because
+
+
+def decision_in_words(said: Feedback) -> str:
+    """What somebody decided, for people."""
+    what = "a false alarm" if said.decision == "false" else said.decision
+    return f"{what}, as {said.by} said" + (f": {said.why}" if said.why else "")
 
 
 def place_in_words(incident: Incident) -> str:
@@ -83,10 +100,19 @@ def place_in_words(incident: Incident) -> str:
 
 
 def reason_of(incident: Incident) -> str:
-    """One sentence of plain words on why the incident was raised."""
+    """One sentence of plain words on why the incident was raised, and on what became of it since."""
+    before = f"came back after {incident.away_minutes} minutes: " if incident.away_minutes else ""
+    after = f"; {decision_in_words(incident.decision)}" if incident.decision else ""
+    return before + _why(incident) + after
+
+
+def _why(incident: Incident) -> str:
     first = incident.first
-    if first.detector == "unpriced_model":
-        return f"{first.score:,.0f} requests in a minute on {place_in_words(incident)} have no known price"
+    if first.reason:
+        return first.reason
+    change = f"{change_in_words(first, incident.newest_model)} on {place_in_words(incident)}"
+    if first.kind == "unpriced_model":
+        return change
     deployment = incident.deployment
     if deployment is None:
         when = f"within {first.horizon_minutes} minutes; {evidence(None, first.minute)}"
@@ -94,18 +120,7 @@ def reason_of(incident: Incident) -> str:
         lag = first.minute - minute_of(deployment.time)
         by = f" by {deployment.actor}" if deployment.actor else ""
         when = f"within {max(lag, 1)} minutes of {deployment.kind} {deployment.id}{by}"
-    return f"{_change(first)} on {place_in_words(incident)} {when}; {_chance(incident.per_year)}"
-
-
-def _change(first: Candidate) -> str:
-    """What rose, and by how much."""
-    what = _WHAT.get(first.driver, "spend")
-    if first.driver == "requests" or first.before <= 0 or first.after <= first.before:
-        return f"{what} drove spend {first.usd_per_hour:,.2f} USD an hour above usual"
-    digits = 0 if first.after >= 100 else 2
-    return (
-        f"{what} rose from {first.before:,.{digits}f} to {first.after:,.{digits}f} (x{first.after / first.before:.1f})"
-    )
+    return f"{change} {when}; {_chance(incident.per_year)}"
 
 
 def _chance(per_year: float) -> str:
@@ -118,9 +133,11 @@ def _chance(per_year: float) -> str:
 def action_of(incident: Incident) -> str:
     """What to do now."""
     first = incident.first
+    if first.action:
+        return first.action
     if incident.intent.verdict == "intentional":
-        return "nothing: this was declared"
-    if first.detector == "unpriced_model":
+        return "nothing: this was declared" if incident.decision is None else "nothing: this was intended"
+    if first.kind == "unpriced_model":
         return "add the model to prices.yaml; until then its spend is unknown, not zero"
     deployment = incident.deployment
     if deployment is not None:

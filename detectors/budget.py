@@ -8,6 +8,7 @@ were not worth a page) moves the rate; the prior is worth two weeks.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import Annotated, Literal
 
 import msgspec
@@ -23,8 +24,20 @@ _KEPT_IN_HAND = 0.75
 _SETTLED_MINUTES = 2 * MINUTES_PER_DAY
 
 
+class TeamBudget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many pages a team is willing to get."""
+
+    pages: Annotated[float, Meta(gt=0)]
+    per: Literal["day", "week", "month"] = "week"
+
+    @property
+    def pages_per_week(self) -> float:
+        """The promise, in pages a week."""
+        return self.pages / _WEEKS[self.per]
+
+
 class PageBudget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How many pages the organisation is willing to get.
+    """How many pages the organisation is willing to get, and some of its teams.
 
     Examples
     --------
@@ -34,6 +47,7 @@ class PageBudget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     pages: Annotated[float, Meta(gt=0)] = 3.0
     per: Literal["day", "week", "month"] = "week"
+    teams: dict[Annotated[str, Meta(min_length=1, max_length=256)], TeamBudget] = {}
 
     @property
     def pages_per_week(self) -> float:
@@ -41,13 +55,35 @@ class PageBudget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.pages / _WEEKS[self.per]
 
 
+class Paged(msgspec.Struct, frozen=True):
+    """A page that was raised."""
+
+    minute: int
+    detector: str
+    team: str
+
+
 class BudgetState(msgspec.Struct):
-    """Natural episodes seen by detector since the first two days, and the pages raised."""
+    """Natural episodes seen since the first two days, by detector and by team, and the pages of the last week."""
 
     began: int | None = None
     episodes: dict[str, float] = msgspec.field(default_factory=dict)
+    team_episodes: dict[str, float] = msgspec.field(default_factory=dict)
     last_episode_day: dict[str, int] = msgspec.field(default_factory=dict)
-    pages: dict[str, int] = msgspec.field(default_factory=dict)
+    pages: list[Paged] = []
+
+
+class PageRates(msgspec.Struct, frozen=True):
+    """Pages a week as promised and as realised in the last seven days of event time; natural episodes a week."""
+
+    promised: float
+    realised: int
+    team_promised: dict[str, float]
+    team_realised: dict[str, int]
+    """Of the teams that have a promise."""
+    natural: dict[str, float]
+    """Natural episodes a week at each detector's threshold, as known by now."""
+    detector_realised: dict[str, int]
 
 
 class Budget:
@@ -65,7 +101,12 @@ class Budget:
         self._promise = promise
         self._detectors = {d.title: d for d in detectors}
 
-    def observe(self, state: BudgetState, minute: int, detector: str, place: str) -> None:
+    def begin(self, state: BudgetState, minute: int) -> None:
+        """Note that a minute is judged: the first one begins the time in which rates are learned."""
+        if state.began is None:
+            state.began = minute
+
+    def observe(self, state: BudgetState, minute: int, detector: str, place: str, team: str = "") -> None:
         """Count an episode that was not worth a page: at most one a day and place."""
         if state.began is None or minute - state.began < _SETTLED_MINUTES:
             return
@@ -73,6 +114,25 @@ class Budget:
         if state.last_episode_day.get(key) != day:
             state.last_episode_day[key] = day
             state.episodes[detector] = state.episodes.get(detector, 0.0) + 1
+            state.team_episodes[team] = state.team_episodes.get(team, 0.0) + 1
+
+    def page(self, state: BudgetState, minute: int, detector: str, team: str) -> None:
+        """Note a page that was raised."""
+        week = [paged for paged in state.pages if paged.minute > minute - MINUTES_PER_WEEK]
+        state.pages = [*week, Paged(minute, detector, team)]
+
+    def rates(self, state: BudgetState, minute: int) -> PageRates:
+        """Return what was promised, what is natural and what came of it, as of a minute."""
+        week = [paged for paged in state.pages if paged.minute > minute - MINUTES_PER_WEEK]
+        of_team, of_detector = Counter(p.team for p in week), Counter(p.detector for p in week)
+        return PageRates(
+            self._promise.pages_per_week,
+            len(week),
+            {name: team.pages_per_week for name, team in self._promise.teams.items()},
+            {name: of_team[name] for name in self._promise.teams},
+            {title: self.natural_per_week(state, minute, one) for title, one in self._detectors.items()},
+            {title: of_detector[title] for title in self._detectors},
+        )
 
     def natural_per_week(self, state: BudgetState, minute: int, detector: Detector) -> float:
         """Natural episodes a week at the detector's threshold, as known by now."""
@@ -87,10 +147,23 @@ class Budget:
         rate = self.natural_per_week(state, minute, detector)
         return rate * math.exp(-min(max(score - detector.threshold, 0.0) / detector.tail, 700.0))
 
-    def is_worth_a_page(self, state: BudgetState, minute: int, detector: Detector, score: float) -> bool:
-        """Whether episodes of this score are rare enough for the detector's share of the promise."""
-        share = detector.budget_share * self._promise.pages_per_week * _KEPT_IN_HAND
-        return self.expected_per_week(state, minute, detector, score) <= share
+    def is_worth_a_page(
+        self, state: BudgetState, minute: int, detector: Detector, score: float, team: str = ""
+    ) -> bool:
+        """Whether episodes of this score are rare enough for the detector's share of the promise.
+
+        A page of a team that has a promise of its own must be rare enough among the team's episodes as well.
+        """
+        expected = self.expected_per_week(state, minute, detector, score)
+        share = detector.budget_share * _KEPT_IN_HAND
+        if expected > share * self._promise.pages_per_week:
+            return False
+        own = self._promise.teams.get(team)
+        return own is None or expected * self._part_of(state, team) <= share * own.pages_per_week
+
+    def _part_of(self, state: BudgetState, team: str) -> float:
+        """The part of natural episodes that are a team's; all of them until others have shown some."""
+        return (state.team_episodes.get(team, 0.0) + 1) / (sum(state.team_episodes.values()) + 1)
 
     def detector(self, title: str) -> Detector:
         """Return a detector by its title."""

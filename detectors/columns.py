@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,36 +12,38 @@ from detectors.events import UsageEvent
 from detectors.frame import Key
 from detectors.prices import NANO, Counts, PriceTable
 
-_COUNTED = (
-    (f.REQUESTS, "requests"),
-    (f.ERRORS, "errors"),
-    (f.INPUT, "input_tokens"),
-    (f.CACHED, "cached_input_tokens"),
-    (f.CACHE_WRITE, "cache_write_tokens"),
-    (f.OUTPUT, "output_tokens"),
-    (f.REASONING, "reasoning_tokens"),
-)
+_COUNTED = {
+    f.REQUESTS: attrgetter("requests"),
+    f.ERRORS: attrgetter("errors"),
+    f.INPUT: attrgetter("input_tokens"),
+    f.CACHED: attrgetter("cached_input_tokens"),
+    f.CACHE_WRITE: attrgetter("cache_write_tokens"),
+    f.OUTPUT: attrgetter("output_tokens"),
+    f.REASONING: attrgetter("reasoning_tokens"),
+}
+_GPU_SECONDS, _COST_USD = attrgetter("gpu_seconds"), attrgetter("cost_usd")
+_KEY = attrgetter(*f.DIMENSIONS)
 
 
 def counts_of(events: list[UsageEvent]) -> NDArray[np.int64]:
     """:data:`detectors.frame.MEASURES` by event as they were sent, dollars still missing; shape (measures, events)."""
     values = np.zeros((len(f.MEASURES), len(events)), np.int64)
-    for place, name in _COUNTED:
-        values[place] = [getattr(event, name) for event in events]
-    values[f.GPU_MS] = np.rint(np.array([event.gpu_seconds for event in events], float) * 1000)
+    for place, count in _COUNTED.items():
+        values[place] = np.fromiter(map(count, events), np.int64, len(events))
+    values[f.GPU_MS] = np.rint(np.fromiter(map(_GPU_SECONDS, events), float, len(events)) * 1000)
     return values
 
 
 def paid_of(events: list[UsageEvent]) -> NDArray[np.float64]:
     """Dollars that the source told, NaN where it did not; shape (events,)."""
-    return np.array([np.nan if event.cost_usd is None else event.cost_usd for event in events], float)
+    return np.array(list(map(_COST_USD, events)), float)
 
 
 def keys_of(events: list[UsageEvent]) -> tuple[list[Key], NDArray[np.int32]]:
     """Distinct labels, and each event's place among them."""
-    places: dict[Key, int] = {}
-    key = [places.setdefault(_key(event), len(places)) for event in events]
-    return list(places), np.array(key, np.int32)
+    keys: list[Key] = list(map(_KEY, events))
+    places = {key: place for place, key in enumerate(dict.fromkeys(keys))}
+    return list(places), np.fromiter(map(places.__getitem__, keys), np.int32, len(keys))
 
 
 def add_dollars(
@@ -70,19 +74,6 @@ def add_dollars(
     values[f.UNPRICED] = np.where(~told & ~known, np.maximum(values[f.REQUESTS], 1), 0)
 
 
-def _key(event: UsageEvent) -> Key:
-    return (
-        event.team,
-        event.service,
-        event.environment,
-        event.initiative,
-        event.principal,
-        event.provider,
-        event.model,
-        event.source,
-    )
-
-
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -97,12 +88,19 @@ def identity_of(sources: list[str], ids: list[str]) -> NDArray[np.uint64]:
     """
     if not ids:
         return np.zeros(0, np.uint64)
-    names = [f"{source}\x00{name}".encode(errors="surrogatepass") for source, name in zip(sources, ids, strict=True)]
+    names = _encoded(list(map("\x00".join, zip(sources, ids, strict=True))))
     width = -(-max(map(len, names)) // 8) * 8
-    words = np.array(names, f"S{width}").view(np.uint64).reshape(len(names), -1)
-    place = np.arange(1, words.shape[1] + 1, dtype=np.uint64) * _GOLDEN
-    mixed = np.where(words == 0, np.uint64(0), _mix(words + place))
-    return _mix(mixed.sum(axis=1, dtype=np.uint64))
+    words = np.ascontiguousarray(np.array(names, f"S{width}").view(np.uint64).reshape(len(names), -1).T)
+    place = np.arange(1, len(words) + 1, dtype=np.uint64) * _GOLDEN
+    mixed = np.where(words == 0, np.uint64(0), _mix(words + place[:, None]))
+    return _mix(mixed.sum(axis=0, dtype=np.uint64))
+
+
+def _encoded(names: list[str]) -> list[bytes]:
+    try:
+        return list(map(str.encode, names))
+    except UnicodeEncodeError:  # half a surrogate pair, which JSON can hold
+        return [name.encode(errors="surrogatepass") for name in names]
 
 
 def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:

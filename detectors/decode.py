@@ -11,13 +11,13 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from detectors.events import DeploymentEvent, UsageEvent
+from detectors.events import DeploymentEvent, Feedback, UsageEvent
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _NOT_A_NUMBER = re.compile(rb":\s*-?(NaN|Infinity)\b")
 _NO_EVENTS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
-E = TypeVar("E", UsageEvent, DeploymentEvent)
+E = TypeVar("E", UsageEvent, DeploymentEvent, Feedback)
 
 
 class Mistake(msgspec.Struct, frozen=True):
@@ -164,6 +164,10 @@ def _mistake(index: int, error: Exception, item: bytes | None = None) -> Mistake
         return Mistake(index, "not_json", detail + cure, item)
     if "datetime" in detail:
         return Mistake(index, "bad_time", f"{detail}: write it like 2026-10-01T00:00:00Z", item)
+    if "matching regex" in detail and "alert_id" in detail:
+        return Mistake(
+            index, "unknown_alert", f"{detail}: take the id as the alert says it, such as bw-0123456789abcdef"
+        )
     if "missing required field" in detail:
         return Mistake(index, "missing_field", detail, item)
     if ">=" in detail or "<=" in detail or "of length" in detail or "out of range" in detail:

@@ -21,6 +21,8 @@ Dollars = Annotated[float, Meta(ge=0.0, le=1e8)]
 Name = Annotated[str, Meta(min_length=1, max_length=256)]
 OptionalName = Annotated[str, Meta(max_length=256)]
 
+ALERT_ID = "^bw-[0-9a-f]{16}$"
+
 DRIVERS = (
     "requests",
     "input_per_request",
@@ -101,6 +103,20 @@ class DeploymentEvent(msgspec.Struct, frozen=True, gc=False):
     status: Literal["succeeded", "failed"] = "succeeded"
 
 
+Decision = Literal["intended", "fixed", "false"]
+
+
+class Feedback(msgspec.Struct, frozen=True, gc=False):
+    """What somebody decided of an alert: it was meant, it is mended, or it was none; with who, when and why."""
+
+    time: Timestamp
+    alert_id: Annotated[str, Meta(pattern=ALERT_ID, max_length=256)]
+    decision: Decision
+    by: Name
+    why: Annotated[str, Meta(max_length=2048)] = ""
+    id: OptionalName = ""
+
+
 class PlannedBurst(msgspec.Struct, frozen=True, rename={"start": "from", "end": "to"}, forbid_unknown_fields=True):
     """A window in which an initiative may spend up to a ceiling; the ceiling is for all of the matched spend."""
 
@@ -160,8 +176,9 @@ class Alert(msgspec.Struct, frozen=True):
     """One state of one incident, as it is written to the outbox and sent to people.
 
     ``time`` is the start of the minute whose closing raised it, ``onset`` the start of the first minute of
-    the incident. ``detector`` names the kind that fired, ``features`` the numbers behind the sentence in
-    ``reason``.
+    the incident. ``detector`` names the kind that fired, ``numbers`` those behind the sentence in
+    ``reason``, ``features`` the most unusual features of the isolation forest; ``decision`` is what somebody
+    decided of it.
     """
 
     alert_id: str
@@ -186,3 +203,5 @@ class Alert(msgspec.Struct, frozen=True):
     links: dict[str, str] = {}
     sequence: int = 0
     resolved_because: str = ""
+    decision: Feedback | None = None
+    numbers: dict[str, float] = {}

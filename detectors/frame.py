@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import codec
-from detectors.events import DeploymentEvent
+from detectors.events import DeploymentEvent, Feedback
 
 DIMENSIONS = ("team", "service", "environment", "initiative", "principal", "provider", "model", "source")
 """What a row is labelled by, in the order of a frame's keys."""
@@ -65,6 +65,8 @@ class Frame(msgspec.Struct, frozen=True):
         :data:`MEASURES` by row, shape (measures, rows).
     deployments
         Deployments of services in this shard.
+    feedback
+        Decisions on alerts; each goes to one shard.
     """
 
     raw_partition: int
@@ -79,6 +81,7 @@ class Frame(msgspec.Struct, frozen=True):
     identity: NDArray[np.uint64]
     values: NDArray[np.int64]
     deployments: list[DeploymentEvent]
+    feedback: list[Feedback] = []
 
     def __len__(self) -> int:
         return len(self.key)

@@ -32,6 +32,7 @@ from detectors.baselines import (
 from detectors.drivers import contributions
 from detectors.events import DRIVERS
 from detectors.features import FEATURES, features_of
+from detectors.numbers import numbers_of
 from detectors.prices import NANO
 from detectors.reports import SeriesReport, merge, take
 from detectors.series import SeriesName
@@ -64,6 +65,17 @@ class Candidate(msgspec.Struct, frozen=True):
     after: float
     """The fired driver's level before and after, in its own unit; 0 where it has none."""
     active_minutes_since_deployment: int
+    kind: str = ""
+    numbers: dict[str, float] = {}
+    """The numbers behind the sentence, by the names that docs/formats.md lists."""
+    reason: str = ""
+    """A rule's own sentence; empty for detectors, whose sentence is made of the numbers."""
+    action: str = ""
+
+    @property
+    def is_by_chance(self) -> bool:
+        """Whether the like of it comes by chance too, as with detectors; what a rule finds is a plain fact."""
+        return not self.reason
 
 
 class Judge:
@@ -161,6 +173,8 @@ def _candidates(
             _level(before[row], driver),
             _level(after[row], driver),
             int(seen.active_minutes_since_deployment[row]),
+            kind=detector.kind,
+            numbers=numbers_of(seen, row, horizon),
         )
 
 

@@ -9,6 +9,7 @@ interleave, nor on how many workers there are.
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import msgspec
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from detectors import frame as f
 from detectors.admission import NEVER
 from detectors.clock import minute_of
-from detectors.events import DeploymentEvent
+from detectors.events import DeploymentEvent, Feedback
 from detectors.frame import Frame, Key
 
 
@@ -39,6 +40,7 @@ class LedgerState(msgspec.Struct):
     pending: dict[int, list[RowBatch]]
     deployments: dict[int, list[DeploymentEvent]]
     seen: dict[int, NDArray[np.uint64]]
+    feedback: dict[int, list[Feedback]] = msgspec.field(default_factory=dict)
     closed: int = NEVER
     duplicates: int = 0
     late: int = 0
@@ -92,6 +94,8 @@ class Ledger:
             self._hold(state, frame, fresh)
         for deployment in frame.deployments:
             state.deployments.setdefault(minute_of(deployment.time), []).append(deployment)
+        for said in frame.feedback:
+            state.feedback.setdefault(minute_of(said.time), []).append(said)
         state.applied[frame.raw_partition] = max(applied, frame.last_offset)
         state.high[frame.raw_partition] = max(state.high.get(frame.raw_partition, NEVER), frame.high_minute)
         return self._close(state)
@@ -187,6 +191,18 @@ def due_deployments(state: LedgerState, at: int) -> list[DeploymentEvent]:
     """Take from the ledger the deployments made up to a minute, in order of time."""
     due = [d for minute in [m for m in state.deployments if m <= at] for d in state.deployments.pop(minute)]
     return sorted(due, key=lambda d: (d.time, d.service, d.id))
+
+
+def due_feedback(state: LedgerState, at: int) -> list[Feedback]:
+    """Take from the ledger what was decided up to a minute."""
+    return [said for minute in sorted(m for m in state.feedback if m <= at) for said in state.feedback.pop(minute)]
+
+
+def heard_of(keys: list[Key], closed: ClosedRows) -> list[list[tuple[str, str]]]:
+    """(source, service) of all that sent something that became known, by minute."""
+    source, service = f.DIMENSIONS.index("source"), f.DIMENSIONS.index("service")
+    of_minute = (closed.key[first:end].tolist() for first, end in pairwise(closed.start.tolist()))
+    return [sorted({(keys[key][source], keys[key][service]) for key in set(some)}) for some in of_minute]
 
 
 SPEND_DIMENSIONS = ("team", "service", "environment", "initiative", "provider", "model")

@@ -81,11 +81,14 @@ class PriceTable:
         counts
             Tokens and GPU milliseconds of each row.
         """
-        days = minutes // MINUTES_PER_DAY
-        first = int(days.min(initial=0))
-        pairs, place = np.unique((days - first).astype(np.int64) * len(models) + which, return_inverse=True)
-        places = ((models[pair % len(models)], first + pair // len(models)) for pair in pairs.tolist())
-        found = [self.rates(provider, model, day) for (provider, model), day in places]
+        distinct = {model: number for number, model in enumerate(dict.fromkeys(models))}
+        model_of = np.fromiter(map(distinct.__getitem__, models), np.int64, len(models))
+        count = max(len(distinct), 1)
+        days = minutes.astype(np.int64) // MINUTES_PER_DAY
+        pairs, place = np.unique(days * count + model_of[which], return_inverse=True)
+        by_number = list(distinct)
+        wanted = [(*by_number[pair % count], pair // count) for pair in pairs.tolist()]
+        found = [self.rates(provider, model, day) for provider, model, day in wanted]
         nothing = Rates(0.0, 0.0, 0.0, 0.0)
         table = np.array([msgspec.structs.astuple(r or nothing) for r in found], dtype=float).reshape(-1, 5)
         known = np.array([r is not None for r in found], dtype=bool)[place]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import codec
-from detectors.events import DeploymentEvent
+from detectors.events import DeploymentEvent, Feedback
 from detectors.series import SeriesName
 from detectors.spends import Spend
 from detectors.verdicts import Seen, Verdicts
@@ -42,6 +42,9 @@ class MinuteReport(msgspec.Struct, frozen=True):
     deployments: list[DeploymentEvent]
     duplicates: int = 0
     late: int = 0
+    feedback: list[Feedback] = []
+    sources: list[tuple[str, str]] = []
+    """(source, service) of all that sent something that became known in the minute."""
 
     def encode(self) -> bytes:
         """Bytes that :meth:`decode` reads."""

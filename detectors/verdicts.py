@@ -20,6 +20,7 @@ from detectors.baselines import (
     Floats,
 )
 from detectors.drivers import CACHE, INPUT, MIX, OUTPUT, REQUESTS, UNIT
+from detectors.kind import Kind
 from detectors.residuals import Residuals
 from detectors.series import MODEL, OTHER, PRINCIPAL, SERVICE
 
@@ -80,8 +81,8 @@ class Verdicts(msgspec.Struct, frozen=True):
     """Dollars above the usual, an hour, at the present rate."""
 
 
-class Detector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What every kind of detector has; its YAML entry decodes straight into it.
+class Detector(Kind, frozen=True, kw_only=True):
+    """What every kind of detector has.
 
     Parameters
     ----------
@@ -95,7 +96,6 @@ class Detector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         The share of the page budget that this detector may use.
     """
 
-    kind: ClassVar[str]
     pooled: ClassVar[bool] = False
     """Whether it judges the series of all shards together."""
     place: ClassVar[str] = "service"
@@ -113,16 +113,10 @@ class Detector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     wants_cheap_rows: ClassVar[bool] = False
     """Whether it is asked of every row what it wants: of those, too, that cost nothing above the usual, are no examples
     and fail nowhere."""
-    name: str = ""
     threshold: Annotated[float, Meta(gt=0)] = 5.0
     natural_per_week: Annotated[float, Meta(gt=0)] = 1.0
     tail: Annotated[float, Meta(gt=0)] = 1.0
     budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.2
-
-    @property
-    def title(self) -> str:
-        """Its name, or its kind where it was given none."""
-        return self.name or self.kind
 
     def start(self) -> Any:  # noqa: ANN401 — each kind has a state of its own
         """State before the first minute; most kinds need none beside the baselines."""

@@ -11,7 +11,7 @@ import msgspec
 from detectors import codec
 from detectors.admission import NEVER
 from detectors.frame import Frame
-from detectors.ledger import Ledger, LedgerState, due_deployments
+from detectors.ledger import Ledger, LedgerState, due_deployments, due_feedback, heard_of
 from detectors.reports import MinuteReport
 from detectors.series_watch import SeriesWatch, SeriesWatchState
 from detectors.spends import Spends
@@ -64,15 +64,21 @@ class Watch:
         closed = self._ledger.apply(state.ledger, frame)
         made = [due_deployments(state.ledger, minute) for minute in closed.at.tolist()]
         state.series, judged = self._series.step(state.series, closed, made, keys)
-        minutes = zip(closed.at.tolist(), judged, self._spends.of(keys, closed), made, strict=True)
-        reports = [MinuteReport(self._shard, at, at, report, spend, due) for at, report, spend, due in minutes]
+        said = [due_feedback(state.ledger, minute) for minute in closed.at.tolist()]
+        beside = zip(self._spends.of(keys, closed), heard_of(keys, closed), strict=True)
+        minutes = zip(closed.at.tolist(), judged, beside, made, said, strict=True)
+        reports = [
+            MinuteReport(self._shard, at, at, report, spend, due, feedback=decided, sources=heard)
+            for at, report, (spend, heard), due, decided in minutes
+        ]
         if reports:
             reports[0] = self._with_counts(state, reports[0])
         through = state.ledger.closed
         if through > state.reported and (not reports or reports[-1].minute < through):
             due = due_deployments(state.ledger, through)
             self._series.note(state.series, through, due)
-            reports.append(MinuteReport(self._shard, through, through, None, None, due))
+            decided = due_feedback(state.ledger, through)
+            reports.append(MinuteReport(self._shard, through, through, None, None, due, feedback=decided))
         state.reported = through
         return state, reports
 

@@ -9,12 +9,16 @@ import msgspec
 from detectors.admission import IntakeSettings
 from detectors.budget import Budget, PageBudget
 from detectors.events import Initiative
-from detectors.incidents import IncidentRules, Incidents, IncidentSettings, SeveritySettings
+from detectors.incidents.life import IncidentSettings, Life
+from detectors.incidents.severity import Scale, SeveritySettings
+from detectors.incidents.stage import Incidents
 from detectors.intake import Intake
 from detectors.judge import Judge
 from detectors.kinds import KINDS
 from detectors.ledger import Ledger
 from detectors.prices import PriceTable
+from detectors.rules.rule import Rule
+from detectors.rules.rulebook import Rulebook
 from detectors.series import View
 from detectors.series_watch import SeriesWatch
 from detectors.verdicts import Detector
@@ -29,6 +33,7 @@ class Plan(msgspec.Struct, frozen=True):
     intake: IntakeSettings
     views: tuple[View, ...]
     detectors: tuple[Detector, ...]
+    rules: tuple[Rule, ...]
     page_budget: PageBudget
     severity: SeveritySettings
     incidents: IncidentSettings
@@ -37,11 +42,12 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class Stages(msgspec.Struct, frozen=True):
-    """The pure stages, ready to step."""
+    """The pure stages, ready to step; ``shape`` names what of the configuration their states depend on."""
 
     intake: Intake
     watches: list[Watch]
     incidents: Incidents
+    shape: str
 
 
 def default_detectors() -> tuple[Detector, ...]:
@@ -66,7 +72,8 @@ def plan_of(settings: Settings, *, shards: int | None = None, raw_partitions: in
         settings.organisation,
         intake,
         settings.views,
-        settings.detectors,
+        tuple(kind for kind in settings.detectors if isinstance(kind, Detector)),
+        tuple(kind for kind in settings.detectors if isinstance(kind, Rule)),
         settings.page_budget,
         settings.severity,
         settings.incidents,
@@ -90,11 +97,12 @@ def build_stages(plan: Plan, prices: PriceTable) -> Stages:
         )
         for shard in range(limits.shards)
     ]
-    rules = IncidentRules(plan.organisation, limits.shards, plan.initiatives, plan.severity, plan.incidents)
-    incidents = Incidents(
-        rules, SeriesWatch(wide, local, pooled), Judge(local, pooled), Budget(plan.page_budget, plan.detectors)
-    )
-    return Stages(Intake(limits, prices), watches, incidents)
+    budget = Budget(plan.page_budget, plan.detectors)
+    life = Life(plan.organisation, plan.initiatives, plan.incidents, Scale(plan.severity, budget), budget)
+    rulebook = Rulebook(plan.rules, plan.initiatives)
+    incidents = Incidents(limits.shards, SeriesWatch(wide, local, pooled), Judge(local, pooled), rulebook, life, budget)
+    shape = f"views {'; '.join(', '.join(view) or 'all' for view in plan.views)}"
+    return Stages(Intake(limits, prices), watches, incidents, shape)
 
 
 def installed_version() -> str:

@@ -7,10 +7,12 @@ service only the dearest have their own label, the rest are ``other``.
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 from prometheus_client import exposition as text_format
+
+from detectors.budget import PageRates
 
 OTHER = "other"
 """Label of the teams and services that are not among the dearest."""
@@ -18,6 +20,10 @@ NONE = "none"
 """Label of an empty name: Prometheus drops labels without a value."""
 
 _LATENCY_BUCKETS_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1800)
+
+
+PartitionFigures = tuple[str, int, Sequence[float | None]]
+"""Stage, partition; its lag, and ages in seconds of its watermark, checkpoint and lease, None where there is none."""
 
 
 class TopSpenders:
@@ -92,6 +98,7 @@ class Metrics:
         self._count_events()
         self._watch_detection()
         self._watch_delivery()
+        self._watch_partitions()
         self._watch_the_process(version, runtime)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
@@ -122,6 +129,14 @@ class Metrics:
         )  # fmt: skip
         self._promised = self._gauge("page_rate_promised", "Pages a week that the page budget allows.")
         self._realised = self._gauge("page_rate_realised", "Pages in the last seven days of event time.")
+        self._team_promised = self._gauge(
+            "team_page_rate_promised", "Pages a week that a team's budget allows.", "team"
+        )
+        self._team_realised = self._gauge("team_page_rate_realised", "A team's pages in the last seven days.", "team")
+        self._detector_realised = self._gauge("detector_page_rate_realised",
+                                              "A detector's pages in the last seven days.", "detector")  # fmt: skip
+        self._natural = self._gauge("natural_rate", "Episodes a week at a detector's threshold that nothing caused, as "
+                                    "learned by now.", "detector")  # fmt: skip
 
     def _watch_delivery(self) -> None:
         self._deliveries = self._counter("deliveries", "Notifications by how they ended.", "receiver", "outcome")
@@ -129,6 +144,15 @@ class Metrics:
         self._outbox_age = self._gauge("outbox_oldest_age_seconds", "Age of the oldest notification that waits.")
         self._inbox = self._gauge("inbox_waiting", "Events accepted by HTTP and not yet in a checkpoint.")
         self._rejected_rows = self._gauge("rejected_rows", "Refused events that the rejected store holds.")
+
+    def _watch_partitions(self) -> None:
+        where = ("stage", "partition")
+        self._of_partition = (
+            self._gauge("partition_lag", "Input that a partition's state does not contain, in offsets.", *where),
+            self._gauge("partition_watermark_age_seconds", "Wall clock less the event time it has come to.", *where),
+            self._gauge("partition_checkpoint_age_seconds", "Since its state was last saved.", *where),
+            self._gauge("partition_lease_age_seconds", "Since this worker has held it.", *where),
+        )
 
     def _watch_the_process(self, version: str, runtime: str) -> None:
         self._reloaded = self._gauge("config_last_reload_successful", "1 if the configuration last read is in use.")
@@ -195,10 +219,19 @@ class Metrics:
         """Observe how long an alert took."""
         self._latency.observe(seconds)
 
-    def page_rate(self, promised_per_week: float, realised_per_week: float) -> None:
-        """Say what the page budget promises and what it came to."""
-        self._promised.set(promised_per_week)
-        self._realised.set(realised_per_week)
+    def page_rates(self, rates: PageRates) -> None:
+        """Say what the page budget promises, what comes naturally, and what it came to."""
+        self._promised.set(rates.promised)
+        self._realised.set(rates.realised)
+        for gauge, label, values in (
+            (self._team_promised, "team", rates.team_promised),
+            (self._team_realised, "team", rates.team_realised),
+            (self._detector_realised, "detector", rates.detector_realised),
+            (self._natural, "detector", rates.natural),
+        ):
+            gauge.clear()  # what another worker has taken over is no longer ours to tell
+            for name, value in values.items():
+                gauge.labels(**{label: name}).set(value)
 
     def delivery(self, receiver: str, outcome: str) -> None:
         """Count a notification: delivered, retried, dead_letter ..."""
@@ -220,6 +253,15 @@ class Metrics:
     def checkpoint(self, seconds: float) -> None:
         """Observe how long a checkpoint took."""
         self._checkpoint.observe(seconds)
+
+    def partitions(self, rows: Iterable[PartitionFigures]) -> None:
+        """Say how each partition stands that this process holds, and no other any more."""
+        for gauge in self._of_partition:
+            gauge.clear()
+        for stage, partition, figures in rows:
+            for gauge, figure in zip(self._of_partition, figures, strict=True):
+                if figure is not None:
+                    gauge.labels(stage, str(partition)).set(figure)
 
     def config_reloaded(self, successful: bool, at_seconds: float) -> None:
         """Say whether a configuration was taken into use, and when; a bad one leaves the time of the last good."""

@@ -6,10 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from detectors.events import Alert
-from detectors.intake import IntakeOutput, RawMessage
+from detectors.admission import NEVER
+from detectors.budget import PageRates
+from detectors.events import Alert, Feedback
+from detectors.intake import IntakeOutput, RawMessage, Reject
 from detectors.reports import MinuteReport
 from streams.app import Stages
+
+_SHAPE = "shape"
 
 
 class StateMismatchError(Exception):
@@ -22,6 +26,13 @@ class Passed(msgspec.Struct, frozen=True):
     intake: IntakeOutput
     reports: list[MinuteReport]
     alerts: list[Alert]
+    refused: list[Reject]
+    """Decisions on alerts that nobody knows."""
+
+    @property
+    def rejects(self) -> list[Reject]:
+        """All that was refused."""
+        return [*self.intake.rejects, *self.refused]
 
 
 class Pipeline:
@@ -47,8 +58,14 @@ class Pipeline:
             self._watches = [watch.start() for watch in stages.watches]
             self._incidents = stages.incidents.start()
             return
+        shape = saved.get(_SHAPE, stages.shape.encode()).decode()
+        if shape != stages.shape:
+            raise StateMismatchError(
+                f"the state was made with {shape}, the configuration has {stages.shape}: set them back, or begin a new "
+                "state file"
+            )
         names = ["intake", *(f"watch/{shard}" for shard in range(len(stages.watches))), "incidents"]
-        if sorted(saved) != sorted(names):
+        if saved.keys() - {_SHAPE} != set(names):
             shards = sum(name.startswith("watch/") for name in saved)
             raise StateMismatchError(
                 f"the state has {shards} shards, the configuration {len(stages.watches)}: their number is fixed for "
@@ -70,9 +87,23 @@ class Pipeline:
         return max(self.intake_state.high_minute.values(), default=None)
 
     @property
+    def judged_minute(self) -> int | None:
+        """Up to which minute everything is judged, or None before the first one."""
+        return None if self._incidents.done == NEVER else self._incidents.done
+
+    @property
     def open_incidents(self) -> int:
         """How many incidents fire now."""
-        return len(self._incidents.open)
+        return self._incidents.open_incidents
+
+    @property
+    def page_rates(self) -> PageRates:
+        """Pages a week as promised, as natural and as realised."""
+        return self._stages.incidents.rates(self._incidents)
+
+    def knows(self, alert_id: str) -> bool:
+        """Whether an alert can be decided on."""
+        return self._incidents.knows(alert_id)
 
     def feed(self, messages: Sequence[RawMessage]) -> Passed:
         """Take messages of one raw partition, in its order."""
@@ -88,6 +119,7 @@ class Pipeline:
         """Return the states, by stage."""
         watches = zip(self._stages.watches, self._watches, strict=True)
         return {
+            _SHAPE: self._stages.shape.encode(),
             "intake": self._stages.intake.encode(self.intake_state),
             **{f"watch/{shard}": watch.encode(state) for shard, (watch, state) in enumerate(watches)},
             "incidents": self._stages.incidents.encode(self._incidents),
@@ -100,4 +132,10 @@ class Pipeline:
             reports += made
         reports.sort(key=lambda report: (report.minute, report.shard))
         self._incidents, alerts = self._stages.incidents.step(self._incidents, *reports)
-        return Passed(output, reports, alerts)
+        return Passed(output, reports, alerts, [unknown_alert(said) for said in self._incidents.refused])
+
+
+def unknown_alert(said: Feedback) -> Reject:
+    """Return the refusal of a decision on an alert that nobody knows: it has no place in a partition any more."""
+    detail = f"no alert {said.alert_id}, or it was over 30 days ago: take the id from the alert"
+    return Reject("feedback", 0, -1, 0, "unknown_alert", detail, msgspec.json.encode(said))

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from detectors.clock import MINUTES_PER_WEEK, minute_of
 from detectors.events import Alert
 from detectors.frame import COST, DIMENSIONS
 from detectors.intake import IntakeOutput, Reject
@@ -54,11 +53,13 @@ class Tally:
             self.add_report(report, detectors)
         for alert in passed.alerts:
             self.add_alert(alert, received_seconds)
+        self.rejects += passed.refused
 
     def add_intake(self, output: IntakeOutput) -> None:
         """Count what intake took and refused."""
         self.taken["usage"] += output.taken
         self.taken["deployments"] += sum(len(frame.deployments) for frame in output.frames.values())
+        self.taken["feedback"] += sum(len(frame.feedback) for frame in output.frames.values())
         self.late += output.late
         self.unpriced += output.unpriced
         self.rejects += output.rejects
@@ -104,16 +105,3 @@ class Tally:
 def is_page(alert: Alert) -> bool:
     """Whether an alert wakes somebody: an incident that begins to fire as a page, or rises to one."""
     return alert.state == "firing" and alert.severity == "page"
-
-
-def pages_of_the_week(before: Sequence[int], alerts: Sequence[Alert]) -> list[int]:
-    """Return the minutes of the pages of the last seven days: those before, and those among new alerts.
-
-    Examples
-    --------
-    >>> pages_of_the_week([5, 5 + MINUTES_PER_WEEK], [])
-    [10085]
-    """
-    minutes = [*before, *(minute_of(alert.time) for alert in alerts if is_page(alert))]
-    newest = max(minutes, default=0)
-    return [minute for minute in minutes if minute > newest - MINUTES_PER_WEEK]

@@ -16,7 +16,7 @@ import msgspec
 
 from detectors.events import Alert
 from streams.notifiers.message import message_of
-from streams.notifiers.slack_blocks import blocks_of
+from streams.notifiers.slack_blocks import blocks_of, sign_of
 from streams.report.incidents import gather
 
 DEMO = Path("out/demo")
@@ -48,7 +48,7 @@ def mrkdwn(text: str) -> str:
 def slack_html(alert: Alert) -> str:
     """Return the blocks that Slack is sent, as HTML."""
     drawn = []
-    for block in blocks_of(alert, message_of(alert)):
+    for block in blocks_of(sign_of(alert), message_of(alert)):
         match block:
             case {"type": "header", "text": {"text": text}}:
                 drawn.append(f"<h1><i></i>{html.escape(text.lstrip('🔴 '))}</h1>")

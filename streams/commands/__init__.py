@@ -6,6 +6,7 @@ import typer
 
 from streams.commands.check import check
 from streams.commands.demo import demo
+from streams.commands.feedback import feedback
 from streams.commands.publish import publish
 from streams.commands.replay import replay
 from streams.commands.run import run
@@ -23,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, replay, score, check, run, worker, publish, status, version):
+for command in (demo, replay, score, check, run, worker, feedback, publish, status, version):
     app.command()(command)
 app.add_typer(topics, name="topics")
 

@@ -26,11 +26,14 @@ Input = typer.Argument(
 )
 
 
-def replay(
+def replay(  # noqa: PLR0913, PLR0917 — a command has as many as it has options
     usage: Annotated[Path, Input],
     alerts: Annotated[Path, typer.Option(metavar="OUT.ndjson", help="Where the alerts go.")],
     deployments: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Deployment events, in the same form.")
+    ] = None,
+    feedback: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Decisions on alerts, in the same form.")
     ] = None,
     initiatives: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Read this instead of the configuration's initiatives.yaml.")
@@ -65,7 +68,7 @@ def replay(
             reject=note,
             progress=count,
         )
-        summary = replay_files(stages, usage, deployments, tell)
+        summary = replay_files(stages, usage, deployments, tell, feedback)
         if spend is not None:
             spend.write_bytes(sums.encode())
     if not quiet:
@@ -79,6 +82,8 @@ def _opened(path: Path) -> AbstractContextManager[BinaryIO]:
 
 
 def _place_of(reject: Reject) -> str:
+    if reject.offset < 0:
+        return reject.kind
     within = f", event {reject.index + 1}" if reject.index else ""
     return f"{reject.kind} line {reject.offset + 1}{within}"
 

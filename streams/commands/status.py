@@ -47,6 +47,7 @@ def _in_figures(row: PartitionStatus, now: float) -> dict[str, object]:
         "watermark_age_seconds": None if row.event_minute is None else round(now - row.event_minute * 60),
         "checkpoint_age_seconds": None if row.checkpoint_ms is None else round(now - row.checkpoint_ms / 1000, 1),
         "owner": row.owner,
+        "lease_age_seconds": None if row.held_since_ms is None else round(now - row.held_since_ms / 1000, 1),
     }
 
 
@@ -55,11 +56,12 @@ def _print_table(rows: list[PartitionStatus], now: float) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for name in ("stage", "partition", "lag", "events until", "checkpoint", "owner"):
+    for name in ("stage", "partition", "lag", "events until", "checkpoint", "owner", "since"):
         table.add_column(name, justify="right" if name in ("partition", "lag") else "left")
     for row in rows:
         until = "" if row.event_minute is None else time.strftime("%Y-%m-%d %H:%MZ", time.gmtime(row.event_minute * 60))
         saved = "" if row.checkpoint_ms is None else f"{now - row.checkpoint_ms / 1000:,.0f} s ago"
+        since = "" if row.held_since_ms is None else f"{now - row.held_since_ms / 1000:,.0f} s"
         never = "never" if row.stage.split()[0] != "intake" else ""
-        table.add_row(row.stage, str(row.partition), f"{row.lag:,}", until, saved or never, row.owner or "")
+        table.add_row(row.stage, str(row.partition), f"{row.lag:,}", until, saved or never, row.owner or "", since)
     Console().print(table)

@@ -11,9 +11,11 @@ from msgspec import Meta
 from detectors.admission import IntakeSettings
 from detectors.budget import PageBudget
 from detectors.events import Initiative
-from detectors.incidents import IncidentSettings, SeveritySettings
+from detectors.incidents.life import IncidentSettings
+from detectors.incidents.severity import SeveritySettings
+from detectors.kind import Kind
 from detectors.kinds import KINDS
-from detectors.verdicts import Detector
+from detectors.rules import RULES
 from streams.kafka.settings import KafkaSettings
 
 Dimension = Literal["team", "service", "environment", "initiative", "principal", "provider", "model"]
@@ -87,7 +89,9 @@ class BurstwatchYaml(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     page_budget: PageBudget = PageBudget()
     severity: SeveritySettings = SeveritySettings()
     incidents: IncidentSettings = IncidentSettings()
-    detectors: Annotated[tuple[Detector, ...], Meta(min_length=1)] = tuple(kind() for kind in KINDS.values())
+    detectors: Annotated[tuple[Kind, ...], Meta(min_length=1)] = tuple(
+        kind() for kind in (*KINDS.values(), *RULES.values())
+    )
     http: HttpSettings = HttpSettings()
     state: StateSettings = StateSettings()
     metrics: MetricsSettings = MetricsSettings()

@@ -31,6 +31,15 @@ def check_burstwatch(checker: Checker) -> None:
         checker.add(
             "intake.accept_late_minutes", f"is below allowed_lateness_minutes ({late}): raise it to {late} or more"
         )
+    promised = checker.get("page_budget")
+    for name in checker.names("page_budget.teams"):
+        own = checker.get(f"page_budget.teams.{name}")
+        if promised is not None and own is not None and own.pages_per_week > promised.pages_per_week:
+            checker.add(
+                f"page_budget.teams.{name}",
+                f"is above what the organisation gets ({promised.pages_per_week:g} a week): it holds nothing back",
+                severity="warning",
+            )
     page, ticket = checker.get("severity.page.usd_per_hour"), checker.get("severity.ticket.usd_per_hour")
     if page is not None and ticket is not None and page < ticket:
         checker.add(
@@ -55,6 +64,13 @@ def check_initiatives(checker: Checker, now: datetime | None) -> None:
             )
         if checker.get(f"{entry}.match") == {}:
             checker.add(f"{entry}.match", "is empty, so that nothing matches: name a service, a team or a principal")
+        if checker.get(f"{entry}.intent") == "experiment" and "principal" in (checker.get(f"{entry}.match") or {}):
+            checker.add(
+                f"{entry}.match",
+                "names a principal, whose spend is not counted by key: neither experiment_over_ceiling nor "
+                "experiment_expired speaks of it; match by service or by the label initiative instead",
+                severity="warning",
+            )
         for planned in checker.entries(f"{entry}.planned"):
             _in_order(checker, planned, "from", "to")
 

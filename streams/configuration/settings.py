@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from detectors.events import Initiative
+from detectors.kind import Kind
 from detectors.kinds import KINDS
-from detectors.verdicts import Detector
+from detectors.rules import RULES
 from streams.configuration.files import BurstwatchYaml, InitiativesYaml, Price, PricesYaml
 from streams.configuration.mistakes import Mistake
 from streams.configuration.sense import check_burstwatch, check_initiatives, check_prices, check_routes
@@ -25,7 +26,7 @@ ROUTES_YAML = "routes.yaml"
 INITIATIVES_YAML = "initiatives.yaml"
 PRICES_YAML = "prices.yaml"
 
-REGISTRY: Registry = {Detector: ("kind", KINDS)}
+REGISTRY: Registry = {Kind: ("kind", {**KINDS, **RULES})}
 
 TO_THE_TERMINAL = Routes(receivers={"terminal": ConsoleSettings()}, default=("terminal",))
 """Who is told where a folder has no ``routes.yaml``."""

@@ -17,6 +17,7 @@ import structlog
 from detectors.events import Alert
 from streams.delivery.outbox import Outcome
 from streams.delivery.routes import RetrySettings
+from streams.notifiers.digest import Digest
 from streams.notifiers.exchange import Http
 from streams.notifiers.notifier import Memo, Notifier, Refused, Sent, TryAgain
 
@@ -70,9 +71,9 @@ class Delivery:
         self._stopping.set()
 
     async def deliver(
-        self, alert: Alert, receiver: str, memo: Memo | None = None, possible_duplicate: bool = False
+        self, alert: Alert | Digest, receiver: str, memo: Memo | None = None, possible_duplicate: bool = False
     ) -> Outcome:
-        """Deliver an alert to a receiver, trying again while that may help.
+        """Deliver an alert or a digest to a receiver, trying again while that may help.
 
         Parameters
         ----------
@@ -141,6 +142,8 @@ class Delivery:
         async with tries.posting:
             tries.made += 1
             try:
+                if isinstance(tries.alert, Digest):
+                    return await notifier.send_digest(self._http, tries.alert, tries.possible_duplicate)
                 return await notifier.send(self._http, tries.alert, tries.memo, tries.possible_duplicate)
             except TryAgain as error:
                 tries.possible_duplicate |= error.maybe_arrived
@@ -157,7 +160,7 @@ class Delivery:
 class _Tries:
     """The attempts to deliver one alert to one receiver."""
 
-    def __init__(self, alert: Alert, receiver: str, memo: Memo | None, possible_duplicate: bool) -> None:
+    def __init__(self, alert: Alert | Digest, receiver: str, memo: Memo | None, possible_duplicate: bool) -> None:
         self.alert = alert
         self.receiver = receiver
         self.memo = memo

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from detectors.events import Alert
 from streams.delivery.delivery import Observe
 from streams.delivery.outbox import Outbox
+from streams.delivery.past import CatchingUp
 from streams.delivery.postman import Postman
 from streams.delivery.routes import Routes
 from streams.notifiers import open_receivers
+
+Reached = Callable[[], Awaitable[int | None]]
+"""Gives the minute that detection has come to, all its alerts being in the outbox; None where that is not known."""
+
+_LOOK_AT_HELD_SECONDS = 1.0
 
 
 class Mailroom:
@@ -42,6 +49,14 @@ class Mailroom:
         """Return who hears of an alert, given who has heard of its incident."""
         return self._routes.receivers_of(alert, told)
 
+    def is_past(self, alert: Alert, now_seconds: float) -> bool:
+        """Whether an alert that is raised now waits for a digest."""
+        return self._routes.digest.is_past(alert, now_seconds)
+
+    def is_over(self, catching_up: CatchingUp, newest_seconds: float, now_seconds: float) -> bool:
+        """Whether what is held back need wait no longer."""
+        return catching_up.is_over(self._routes.digest, newest_seconds, now_seconds)
+
     def check(self, routes: Routes) -> None:
         """Raise a :class:`ReceiverError` if routes cannot be used."""
         open_receivers(routes.receivers, self._environ)
@@ -53,9 +68,9 @@ class Mailroom:
         for one in self._rounds:
             one.begin_again()
 
-    def open_round(self, outbox: Outbox) -> Round:
+    def open_round(self, outbox: Outbox, reached: Reached) -> Round:
         """Return what serves an outbox, by the routes of the day."""
-        return Round(self, outbox)
+        return Round(self, outbox, reached)
 
     def enter(self, one: Round) -> None:
         """Tell a round of other routes from now on."""
@@ -79,23 +94,49 @@ class Round:
         Where the postmen come from.
     outbox
         What to deliver.
+    reached
+        How far detection has come.
     """
 
-    def __init__(self, mailroom: Mailroom, outbox: Outbox) -> None:
+    def __init__(self, mailroom: Mailroom, outbox: Outbox, reached: Reached) -> None:
         self._mailroom = mailroom
         self._outbox = outbox
+        self._reached = reached
+        self._catching_up = CatchingUp()
         self._postman: Postman | None = None
         self.stopping = asyncio.Event()
 
     async def run(self) -> None:
         """Deliver until told to stop. It may be run again after whatever the outbox raised."""
         self._mailroom.enter(self)
+        leaving = asyncio.Event()
+        looking = asyncio.create_task(self._let_go_in_time(leaving))
+        looking.add_done_callback(lambda _: self.begin_again())
         try:
-            while not self.stopping.is_set():
+            while not (self.stopping.is_set() or looking.done()):
                 self._postman = self._mailroom.postman(self._outbox)
                 await self._postman.run()
         finally:
             self._mailroom.leave(self)
+            leaving.set()
+            await asyncio.wait([looking])  # never cut off: it may be in the middle of a save
+        looking.result()
+
+    async def _let_go_in_time(self, leaving: asyncio.Event) -> None:
+        """Look again and again whether what is held back need wait no longer."""
+        while not leaving.is_set():
+            newest = await self._outbox.newest_held()
+            if newest is None:
+                self._catching_up.forget()
+            else:
+                minute = await self._reached()
+                newest = max(newest, (minute or 0) * 60.0)
+                if self._mailroom.is_over(self._catching_up, newest, time.time()):
+                    await self._outbox.let_go()
+            try:
+                await asyncio.wait_for(leaving.wait(), _LOOK_AT_HELD_SECONDS)
+            except TimeoutError:
+                continue
 
     def begin_again(self) -> None:
         """Go on with a new postman."""

@@ -1,66 +1,14 @@
-"""The outbox: alerts that wait for delivery, in the embedded runtime's SQLite file.
-
-Alerts are put in by the checkpoint that raised them, in its transaction, so none is lost and none is raised twice.
-Delivery reads and marks them through a connection of its own.
-
-============  ========================================================================================
-deliveries    one row an alert and receiver, in order of ``number``
-              ``(receiver, alert_id, sequence)`` is unique: an alert put in again is the same alert
-              ``status``: ``waiting``; ``intended`` from before the POST until its outcome is on disk,
-              so what is found intended at a start may have been sent; ``delivered``; ``dead``
-              ``not_before``: Unix seconds until which a failed one lets others go first
-memos         what a receiver's notifier wants to know again of an incident, as JSON
-============  ========================================================================================
-"""
+"""The outbox: alerts that wait for delivery, as delivery sees them."""
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Literal, Protocol
 
 import msgspec
 
 from detectors.events import Alert
+from streams.notifiers.digest import Digest
 from streams.notifiers.notifier import Memo
-
-_BUSY_SECONDS = 30.0
-
-_TABLES = (
-    """CREATE TABLE IF NOT EXISTS deliveries (
-        number INTEGER PRIMARY KEY AUTOINCREMENT,
-        receiver TEXT NOT NULL,
-        alert_id TEXT NOT NULL,
-        sequence INTEGER NOT NULL,
-        alert BLOB NOT NULL,
-        status TEXT NOT NULL DEFAULT 'waiting' CHECK (status IN ('waiting', 'intended', 'delivered', 'dead')),
-        attempts INTEGER NOT NULL DEFAULT 0,
-        answer TEXT NOT NULL DEFAULT '',
-        inserted_seconds REAL NOT NULL,
-        not_before REAL NOT NULL DEFAULT 0,
-        settled_seconds REAL,
-        UNIQUE (receiver, alert_id, sequence)
-    )""",
-    """CREATE INDEX IF NOT EXISTS deliveries_open ON deliveries (receiver, number)
-        WHERE status IN ('waiting', 'intended')""",
-    "CREATE INDEX IF NOT EXISTS deliveries_incident ON deliveries (alert_id, receiver)",
-    """CREATE TABLE IF NOT EXISTS memos (
-        alert_id TEXT NOT NULL, receiver TEXT NOT NULL, memo BLOB NOT NULL, PRIMARY KEY (alert_id, receiver)
-    ) WITHOUT ROWID""",
-)
-
-_NEXT = """
-    SELECT d.number, d.alert, d.status, m.memo FROM deliveries AS d
-    LEFT JOIN memos AS m ON m.alert_id = d.alert_id AND m.receiver = d.receiver
-    WHERE d.receiver = ?1 AND d.status IN ('waiting', 'intended') AND d.not_before <= ?2
-      AND NOT EXISTS (
-        SELECT 1 FROM deliveries AS earlier
-        WHERE earlier.receiver = ?1 AND earlier.alert_id = d.alert_id AND earlier.number < d.number
-          AND earlier.status IN ('waiting', 'intended'))
-    ORDER BY d.number LIMIT 1
-"""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -84,9 +32,13 @@ class Pending(msgspec.Struct, frozen=True):
 
     number: int
     receiver: str
-    alert: Alert
+    alert: Alert | Digest
     memo: Memo | None
     possible_duplicate: bool
+
+
+KINDS: dict[str, type[Alert | Digest]] = {"alert": Alert, "digest": Digest}
+"""What a delivery may bring, by the word that it is kept under."""
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -100,7 +52,7 @@ class DeadLetter(msgspec.Struct, frozen=True):
     """An alert that a receiver refused, with its answer."""
 
     receiver: str
-    alert: Alert
+    alert: Alert | Digest
     answer: str
     attempts: int
     at_seconds: float
@@ -108,6 +60,14 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
 class Outbox(Protocol):
     """What delivery needs of an outbox. Every method is durable when it returns."""
+
+    async def newest_held(self) -> float | None:
+        """Return the newest event time of what is held back while catching up (Unix seconds), or None."""
+        ...
+
+    async def let_go(self) -> None:
+        """Hold back nothing more: one digest a receiver for what is over, the rest as it is."""
+        ...
 
     async def receivers(self) -> list[str]:
         """Return the receivers that anything waits for."""
@@ -127,136 +87,3 @@ class Outbox(Protocol):
     async def settle(self, pending: Pending, outcome: Outcome) -> None:
         """Note how it went, and the notifier's memo with it."""
         ...
-
-
-class SqliteOutbox:
-    """The outbox in a SQLite file.
-
-    Parameters
-    ----------
-    path
-        Of the file; the runtime that inserts alerts has it open too.
-    receivers_of
-        Who hears of an alert, given who has heard of its incident: :meth:`streams.delivery.routes.Routes.receivers_of`.
-    clock
-        Unix seconds.
-
-    Notes
-    -----
-    :meth:`prepare` and :meth:`insert` act on the runtime's connection and in its transaction; everything else on
-    a connection of the outbox's own, in one thread. So the runtime must not hold a transaction across an ``await``.
-    """
-
-    def __init__(
-        self,
-        path: Path | str,
-        receivers_of: Callable[[Alert, Sequence[str]], Sequence[str]],
-        clock: Callable[[], float],
-    ) -> None:
-        self._path = path
-        self._receivers_of = receivers_of
-        self._clock = clock
-        self._own: sqlite3.Connection | None = None
-
-    def prepare(self, connection: sqlite3.Connection) -> None:
-        """Make the tables where they are missing."""
-        for statement in _TABLES:
-            connection.execute(statement)
-
-    def insert(self, connection: sqlite3.Connection, alerts: Sequence[Alert]) -> None:
-        """Put alerts into the outbox, within the connection's running transaction; once each, however often given."""
-        now = self._clock()
-        for alert in alerts:
-            asked = "SELECT receiver FROM deliveries WHERE alert_id = ? GROUP BY receiver ORDER BY min(number)"
-            told = [row[0] for row in connection.execute(asked, (alert.alert_id,))]
-            encoded = msgspec.json.encode(alert)
-            connection.executemany(
-                "INSERT OR IGNORE INTO deliveries (receiver, alert_id, sequence, alert, inserted_seconds)"
-                " VALUES (?, ?, ?, ?, ?)",
-                [(r, alert.alert_id, alert.sequence, encoded, now) for r in self._receivers_of(alert, told)],
-            )
-
-    async def receivers(self) -> list[str]:
-        """Return the receivers that anything waits for."""
-        asked = "SELECT DISTINCT receiver FROM deliveries WHERE status IN ('waiting', 'intended') ORDER BY receiver"
-        return [row[0] for row in self._connection().execute(asked)]
-
-    async def next_for(self, receiver: str) -> Pending | None:
-        """Return the receiver's oldest delivery that is due, or None."""
-        row = self._connection().execute(_NEXT, (receiver, self._clock())).fetchone()
-        if row is None:
-            return None
-        number, alert, status, memo = row
-        return Pending(
-            number,
-            receiver,
-            msgspec.json.decode(alert, type=Alert),
-            msgspec.json.decode(memo, type=Memo) if memo is not None else None,
-            possible_duplicate=status == "intended",
-        )
-
-    async def intend(self, pending: Pending) -> None:
-        """Note that it is about to be sent."""
-        with self._transaction() as connection:
-            connection.execute("UPDATE deliveries SET status = 'intended' WHERE number = ?", (pending.number,))
-
-    async def settle(self, pending: Pending, outcome: Outcome) -> None:
-        """Note how it went, and the notifier's memo with it."""
-        now = self._clock()
-        status: str = outcome.status
-        if status == "retry":
-            status = "intended" if outcome.possible_duplicate else "waiting"
-        settled = now if outcome.status != "retry" else None
-        with self._transaction() as connection:
-            connection.execute(
-                "UPDATE deliveries SET status = ?, attempts = attempts + ?, answer = ?, not_before = ?,"
-                " settled_seconds = ? WHERE number = ?",
-                (status, outcome.attempts, outcome.answer, now + outcome.after_seconds, settled, pending.number),
-            )
-            if outcome.memo is not None:
-                connection.execute(
-                    "INSERT OR REPLACE INTO memos VALUES (?, ?, ?)",
-                    (pending.alert.alert_id, pending.receiver, msgspec.json.encode(outcome.memo)),
-                )
-
-    def waiting(self) -> Waiting:
-        """Return how much waits, and since when the oldest does."""
-        asked = "SELECT count(*), min(inserted_seconds) FROM deliveries WHERE status IN ('waiting', 'intended')"
-        count, oldest = self._connection().execute(asked).fetchone()
-        return Waiting(count, max(self._clock() - oldest, 0.0) if count else 0.0)
-
-    def dead_letters(self) -> list[DeadLetter]:
-        """Return what receivers have refused, oldest first."""
-        asked = (
-            "SELECT receiver, alert, answer, attempts, settled_seconds FROM deliveries"
-            " WHERE status = 'dead' ORDER BY number"
-        )
-        return [
-            DeadLetter(receiver, msgspec.json.decode(alert, type=Alert), answer, attempts, at)
-            for receiver, alert, answer, attempts, at in self._connection().execute(asked)
-        ]
-
-    def close(self) -> None:
-        """Close the outbox's own connection."""
-        if self._own is not None:
-            self._own.close()
-            self._own = None
-
-    def _connection(self) -> sqlite3.Connection:
-        if self._own is None:
-            self._own = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)
-            self._own.execute("PRAGMA synchronous = FULL")  # an intent must be on disk before its POST
-            self.prepare(self._own)
-        return self._own
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        connection = self._connection()
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield connection
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise

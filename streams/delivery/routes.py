@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from detectors.events import Alert
+from streams.delivery.past import DigestSettings
 from streams.notifiers import ReceiverSettings
 
 Patterns = str | tuple[str, ...]
@@ -76,6 +77,7 @@ class Routes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     default: tuple[str, ...]
     routes: tuple[Route, ...] = ()
     retries: RetrySettings = RetrySettings()
+    digest: DigestSettings = DigestSettings()
 
     def problems(self) -> Iterator[Problem]:
         """Yield each place that names a receiver which is not declared."""

@@ -92,7 +92,8 @@ class DurableInbox:
         found = self._inspect([RawMessage(kind, 0, index, item, minute) for index, item in enumerate(items)])
         deployments = sum(len(frame.deployments) for frame in found.frames.values())
         bad = [BadEvent(reject.offset, reject.reason, reject.detail) for reject in found.rejects]
-        return Receipt(found.taken + deployments, sorted(bad, key=lambda event: event.index))
+        feedback = sum(len(frame.feedback) for frame in found.frames.values())
+        return Receipt(found.taken + deployments + feedback, sorted(bad, key=lambda event: event.index))
 
     async def run(self) -> None:
         """Commit what gathers, until stopped and all is committed."""

@@ -13,13 +13,13 @@ from collections.abc import Callable, Sequence
 import msgspec
 import structlog
 
-from detectors.clock import MINUTES_PER_WEEK
+from detectors.events import Feedback
 from detectors.intake import IntakeOutput, IntakeState, RawMessage, Reject
 from streams.app import Stages
 from streams.delivery.routes import Routes
 from streams.embedded.store import Checkpoint, InboxRow, Progress, Store, Totals
 from streams.metrics import Metrics
-from streams.pipeline import Passed, Pipeline
+from streams.pipeline import Passed, Pipeline, unknown_alert
 from streams.tally import Tally
 
 EVENTS_AT_ONCE = 5000
@@ -42,7 +42,6 @@ class Configuration(msgspec.Struct, frozen=True):
 
     build_stages: Callable[[], Stages]
     detectors: tuple[str, ...]
-    pages_per_week: float
     accept_late_minutes: int
     routes: Routes
 
@@ -102,6 +101,8 @@ class Processor:
         self._applied = self._saved = saved.applied if saved else 0
         self._pipeline = Pipeline(self._configuration.build_stages(), saved.stages if saved else None)
         self._inspector = self._configuration.build_stages().intake
+        self.saved_minute: int | None = self._pipeline.judged_minute if saved else None
+        """Up to which minute everything is judged, as of the last checkpoint."""
         self._begin_tally()
 
     def _begin_tally(self) -> None:
@@ -109,9 +110,24 @@ class Processor:
         self._has_moved = False
 
     def inspect(self, messages: Sequence[RawMessage]) -> IntakeOutput:
-        """Return what intake would make of messages now, without taking them; may be asked from another thread."""
+        """Return what intake would make of messages now, without taking them; may be asked from another thread.
+
+        A decision on an alert that is not known is refused here as well, so that whoever sends it hears of it.
+        """
         state = IntakeState(dict(self._pipeline.intake_state.high_minute))
-        return self._inspector.step(state, messages)[1]
+        unknown = {m.offset: said for m in messages for said in self._said_of_unknown(state, m)}
+        output = self._inspector.step(state, [m for m in messages if m.offset not in unknown])[1]
+        output.rejects.extend(
+            msgspec.structs.replace(unknown_alert(said), offset=offset) for offset, said in unknown.items()
+        )
+        return output
+
+    def _said_of_unknown(self, state: IntakeState, message: RawMessage) -> list[Feedback]:
+        """Decisions in a message on alerts that nobody knows."""
+        if message.kind != "feedback":
+            return []
+        frames = self._inspector.step(state, [message])[1].frames.values()
+        return [said for frame in frames for said in frame.feedback if not self._pipeline.knows(said.alert_id)]
 
     @property
     def high_minute(self) -> int | None:
@@ -208,7 +224,7 @@ class Processor:
             self.trouble = f"the state cannot be written: {error}"
             return False
         self.trouble = None
-        self._totals, self._saved = totals, self._applied
+        self._totals, self._saved, self.saved_minute = totals, self._applied, self._pipeline.judged_minute
         self._last_checkpoint = time.monotonic()
         self._checkpoint_cost_seconds = self._last_checkpoint - began
         self._metrics.checkpoint(self._checkpoint_cost_seconds)
@@ -219,9 +235,7 @@ class Processor:
 
     def _show(self) -> None:
         """Set the gauges."""
-        high = self._pipeline.high_minute or 0
-        pages = sum(minute > high - MINUTES_PER_WEEK for minute in self._totals.page_minutes)
-        self._metrics.page_rate(self._configuration.pages_per_week, pages)
+        self._metrics.page_rates(self._pipeline.page_rates)
         self._metrics.open_incidents(self._pipeline.open_incidents)
         self._metrics.rejected_rows(self._store.rejected_count())
 

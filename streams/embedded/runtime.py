@@ -69,8 +69,11 @@ class Delivery(Protocol):
     def adopt(self, routes: Routes) -> None:
         """Go on with other routes."""
 
-    def show_gauges(self) -> None:
+    async def show_gauges(self) -> None:
         """Tell the metrics what waits."""
+
+    def note_reached(self, minute: int | None) -> None:
+        """Hear which minute detection has come to, all its alerts being in the outbox."""
 
 
 class EmbeddedService:
@@ -126,7 +129,7 @@ class EmbeddedService:
             self._events_came.set,
             partial(self._tell_of, "inbox"),
         )
-        source = HttpSource(self._inbox, token, settings.max_request_bytes)
+        source = HttpSource(self._inbox, token, settings.max_request_bytes, ("usage", "deployments", "feedback"))
         self._web = WebServer(metrics.expose, self._readiness, source.routes(), settings.max_request_bytes)
         self._one_thread = ThreadPoolExecutor(1, thread_name_prefix="stages")
         self._is_stopping = asyncio.Event()
@@ -241,7 +244,8 @@ class EmbeddedService:
             if high is not None:
                 self._metrics.watermark_lag(time.time() - high * 60)
             self._metrics.inbox(self._store.waiting.events)
-            self._delivery.show_gauges()
+            await self._delivery.show_gauges()
+            self._delivery.note_reached(self._processor.saved_minute)
             self._tell_of("delivery", self._delivery.trouble)
             await asyncio.sleep(_GAUGES_SECONDS)
 

@@ -14,7 +14,7 @@ from streams.app import build_stages, installed_version, plan_of
 from streams.configuration.catalogue import build_prices
 from streams.configuration.settings import ConfigError, Settings, load
 from streams.delivery.mailroom import Mailroom
-from streams.delivery.outbox import SqliteOutbox
+from streams.delivery.sqlite_outbox import SqliteOutbox
 from streams.embedded.processor import Configuration
 from streams.embedded.runtime import EmbeddedService, EmbeddedSettings, OpenDoorError
 from streams.embedded.store import StateError, Store
@@ -45,10 +45,18 @@ class OutboxDelivery:
 
     def __init__(self, path: Path, mailroom: Mailroom, metrics: Metrics) -> None:
         self._metrics = metrics
-        self.outbox = SqliteOutbox(path, mailroom.receivers_of, time.time)
+        self.outbox = SqliteOutbox(path, mailroom.receivers_of, time.time, mailroom.is_past)
         self.trouble: str | None = None
         self.check, self.adopt = mailroom.check, mailroom.adopt
-        self._round = mailroom.open_round(self.outbox)
+        self._reached_minute: int | None = None
+        self._round = mailroom.open_round(self.outbox, self._reached)
+
+    async def _reached(self) -> int | None:
+        return self._reached_minute
+
+    def note_reached(self, minute: int | None) -> None:
+        """Hear which minute detection has come to, all its alerts being in the outbox."""
+        self._reached_minute = minute
 
     async def run(self) -> None:
         """Deliver until told to stop; a disk that takes nothing is waited for."""
@@ -71,9 +79,12 @@ class OutboxDelivery:
         """Let :meth:`run` finish what is in flight and return."""
         self._round.stop()
 
-    def show_gauges(self) -> None:
-        """Tell the metrics what waits."""
-        waiting = self.outbox.waiting()
+    async def show_gauges(self) -> None:
+        """Tell the metrics what waits; of a disk in trouble :meth:`run` tells."""
+        try:
+            waiting = await self.outbox.in_thread(self.outbox.waiting)
+        except sqlite3.Error:
+            return
         self._metrics.outbox(waiting.count, waiting.oldest_age_seconds)
 
 
@@ -83,7 +94,6 @@ def configuration_of(settings: Settings) -> Configuration:
     return Configuration(
         lambda: build_stages(plan, prices),
         tuple(detector.title for detector in plan.detectors if not detector.pooled),
-        plan.page_budget.pages_per_week,
         plan.intake.accept_late_minutes,
         settings.routes,
     )

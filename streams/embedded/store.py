@@ -8,6 +8,7 @@ any moment loses nothing and repeats nothing.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import sqlite3
 import threading
@@ -20,11 +21,15 @@ import msgspec
 from detectors.events import Alert
 from detectors.intake import Reject
 from streams.sources.http import Kind
-from streams.tally import Tally, pages_of_the_week
+from streams.tally import Tally
 
-SCHEMA_VERSION = 1
-"""Of the tables; raise it with every change, and say in :meth:`Store.open` how the older one is read."""
+SCHEMA_VERSION = 2
+"""Of the tables; raise it with every change, and make what is there anew as the outbox does for version 1."""
+OLDEST_VERSION = 1
+"""Older ones are refused, never misread."""
 
+_RESTORE = "restore it from a backup, or move it away to begin anew"
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _APPLICATION_ID = 0x42575443
 _BUSY_SECONDS = 30.0
 _TABLES = f"""
@@ -82,8 +87,6 @@ class Totals(msgspec.Struct):
     unpriced: int = 0
     alerts: int = 0
     spend_nano: int = 0
-    page_minutes: list[int] = msgspec.field(default_factory=list)
-    """Event minutes of the pages of the last week."""
 
     def plus(self, tally: Tally) -> Totals:
         """Return the totals with a stretch of work counted in."""
@@ -95,7 +98,6 @@ class Totals(msgspec.Struct):
             unpriced=self.unpriced + tally.unpriced,
             alerts=self.alerts + len(tally.alerts),
             spend_nano=self.spend_nano + sum(tally.spend_nano.values()),
-            page_minutes=pages_of_the_week(self.page_minutes, tally.alerts),
         )
 
 
@@ -123,7 +125,8 @@ class Store:
     path
         Of the file; it and its directory are made if they are not there. One process at a time uses it.
     prepare_outbox, insert_alerts
-        Make the outbox's tables in this database; put alerts into them within the running transaction.
+        Make the outbox's tables in this database, given the version of those that are there, or None; put alerts into
+        them within the running transaction.
     rejected_kept
         How many refused events are kept, newest first.
 
@@ -136,7 +139,7 @@ class Store:
     def __init__(
         self,
         path: Path,
-        prepare_outbox: Callable[[sqlite3.Connection], None],
+        prepare_outbox: Callable[[sqlite3.Connection, int | None], None],
         insert_alerts: Callable[[sqlite3.Connection, Sequence[Alert]], None],
         rejected_kept: int = 100_000,
     ) -> None:
@@ -150,29 +153,38 @@ class Store:
             self.waiting = self._measure(2**63 - 1)
         except sqlite3.Error as error:
             os.close(self._claim)
-            raise StateError(f"cannot use {self.path}: {error}") from error
+            cure = _RESTORE if error.sqlite_errorcode in _DAMAGED else "see to its disk and to who else uses it"
+            raise StateError(f"cannot use {self.path}: {error}; {cure}") from error
         except StateError:
             os.close(self._claim)
             raise
 
-    def _open(self, prepare_outbox: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:
+    def _open(self, prepare_outbox: Callable[[sqlite3.Connection, int | None], None]) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         written_by = connection.execute("PRAGMA application_id").fetchone()[0]
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         has_tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] > 0
-        if has_tables and (written_by, version) != (_APPLICATION_ID, SCHEMA_VERSION):
+        is_ours = written_by == _APPLICATION_ID and OLDEST_VERSION <= version <= SCHEMA_VERSION
+        if has_tables and not is_ours:
             connection.close()
             raise StateError(
                 f"{self.path} has schema version {version} of application {written_by:#x}, this Burstwatch reads "
-                f"version {SCHEMA_VERSION} of {_APPLICATION_ID:#x}: run the version that wrote it, "
-                "or name another state file"
+                f"versions {OLDEST_VERSION} to {SCHEMA_VERSION} of {_APPLICATION_ID:#x}: "
+                "run the version that wrote it, or name another state file"
             )
+        (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            connection.close()
+            raise StateError(f"{self.path} is damaged ({found}): {_RESTORE}")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA journal_size_limit = 67108864")
         if not has_tables:
             connection.executescript(_TABLES)
-        prepare_outbox(connection)
+        connection.execute("BEGIN IMMEDIATE")
+        prepare_outbox(connection, version if has_tables else None)
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        connection.execute("COMMIT")
         return connection
 
     @contextmanager
@@ -201,7 +213,13 @@ class Store:
         self._wait_for(Waiting(len(rows), size_bytes))
 
     def inbox_after(self, sequence: int, limit: int, limit_bytes: int = 16_000_000) -> list[InboxRow]:
-        """Return the next events behind a place, in order: at least one if there is one."""
+        """Return the next events behind a place, in order: at least one if there is one.
+
+        Raises
+        ------
+        StateError
+            If one is missing: places are given out without gaps.
+        """
         asked = (
             "SELECT sequence, kind, received_seconds, payload FROM inbox WHERE sequence > ? ORDER BY sequence LIMIT ?"
         )
@@ -209,6 +227,11 @@ class Store:
         with self._lock:
             for found in self._connection.execute(asked, (sequence, limit)):
                 rows.append(InboxRow(*found))
+                sequence += 1
+                if rows[-1].sequence != sequence:
+                    raise StateError(
+                        f"{self.path} lacks event {sequence} of its inbox, which was acknowledged: {_RESTORE}"
+                    )
                 limit_bytes -= len(rows[-1].payload)
                 if limit_bytes <= 0:
                     break
@@ -238,8 +261,12 @@ class Store:
         try:
             applied = msgspec.json.decode(found.pop("applied"), type=int)
             totals = msgspec.json.decode(found.pop("totals"), type=Totals)
+            checksums = msgspec.json.decode(found.pop("checksums", b"{}"), type=dict[str, str])
         except (KeyError, msgspec.DecodeError) as error:
-            raise StateError(f"{self.path} holds a broken checkpoint ({error}): restore it from a backup") from error
+            raise StateError(f"{self.path} holds a broken checkpoint ({error}): {_RESTORE}") from error
+        damaged = [name for name, checksum in checksums.items() if checksum != _checksum(found.get(name, b""))]
+        if damaged:
+            raise StateError(f"{self.path} is damaged at {damaged[0]}: {_RESTORE}")
         return Checkpoint(applied, totals, found)
 
     def save(self, checkpoint: Checkpoint, progress: Progress) -> None:
@@ -253,6 +280,7 @@ class Store:
         values = {
             "applied": msgspec.json.encode(checkpoint.applied),
             "totals": msgspec.json.encode(checkpoint.totals),
+            "checksums": msgspec.json.encode({name: _checksum(state) for name, state in checkpoint.stages.items()}),
             **checkpoint.stages,
         }
         rejected = [
@@ -279,6 +307,10 @@ class Store:
         with self._lock:
             self._connection.close()
         os.close(self._claim)
+
+
+def _checksum(state: bytes) -> str:
+    return hashlib.blake2b(state, digest_size=16).hexdigest()
 
 
 def _claim(path: Path) -> int:

@@ -25,6 +25,8 @@ from streams.kafka.lease import SENDER_HEADER, SEQUENCE_HEADER, THE_LOG, Lease, 
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.work import Work
 
+_CANCEL_AGAIN_SECONDS = 1.0
+
 _log = structlog.get_logger(__name__)
 
 GiveUp = Callable[[BaseException], NoReturn]
@@ -113,7 +115,7 @@ class Holding:
     async def save(self) -> None:
         """Save the state, and prove the lease by it."""
         began = time.monotonic()
-        await self.lease.checkpoint(self.work.pages, self.work.notes)
+        await self.lease.checkpoint(self.work.pages, self.work.notes, self.work.reached)
         self._saved_at = time.monotonic()
         self._observe.saved(self._saved_at - began)
 
@@ -134,9 +136,9 @@ class Holding:
     async def close(self) -> None:
         """Let the partition go."""
         self._resting = True
-        if self._rhythm is not None:
+        while self._rhythm is not None and not self._rhythm.done():  # aiokafka swallows a cancellation now and then
             self._rhythm.cancel()
-            await asyncio.wait([self._rhythm])
+            await asyncio.wait([self._rhythm], timeout=_CANCEL_AGAIN_SECONDS)
         await self.lease.release()
         self._ready.set()  # an input that still waits is let go
 

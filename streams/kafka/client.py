@@ -108,7 +108,7 @@ def new_producer(settings: KafkaSettings, **options: object) -> AIOKafkaProducer
         "client_id": settings.application,
         "enable_idempotence": True,
         "acks": "all",
-        "compression_type": "lz4",
+        "compression_type": "zstd",  # a ninth of the time of aiokafka's lz4, which is set to its slowest
         "max_batch_size": 1_000_000,
         "max_request_size": LARGEST_MESSAGE_BYTES,
     }

@@ -3,7 +3,7 @@
 Taking an alert from the topic puts it on the list of each of its receivers. From there it goes by two
 transactions: *intended* before the POST, and settled after it. What a new owner finds intended may have been
 sent, and is sent again, marked as a possible duplicate. What a receiver refused for good goes to the dead letters
-in the transaction that settles it.
+in the transaction that settles it. What is of the past when it is taken is held until catching up is over.
 """
 
 from __future__ import annotations
@@ -15,23 +15,25 @@ from typing import Literal
 import msgspec
 
 from detectors.events import Alert
-from streams.delivery.outbox import Outcome, Pending, Waiting
+from streams.delivery.outbox import KINDS, Outcome, Pending, Waiting
+from streams.delivery.past import Held, sort_out
 from streams.notifiers.notifier import Memo
 
 _ENTRY, _INCIDENT, _COUNT = "entry/", "incident/", "count"
 
 
 class Entry(msgspec.Struct):
-    """An alert on its way to a receiver; ``not_before`` and ``came`` in Unix seconds."""
+    """An alert or a digest on its way to a receiver; ``not_before`` and ``came`` in Unix seconds."""
 
     number: int
     receiver: str
     alert: msgspec.Raw
     alert_id: str
     came: float
-    status: Literal["waiting", "intended"] = "waiting"
+    status: Literal["waiting", "intended", "held"] = "waiting"
     not_before: float = 0.0
     attempts: int = 0
+    kind: Literal["alert", "digest"] = "alert"
 
 
 class Told(msgspec.Struct):
@@ -66,6 +68,8 @@ class KafkaOutbox:
         Who hears of an alert, given who has heard of its incident.
     save
         Makes a change durable.
+    is_past
+        Whether an alert that is taken at a moment of the clock is to be held back for a digest.
     clock
         Unix seconds.
     """
@@ -74,10 +78,12 @@ class KafkaOutbox:
         self,
         receivers_of: Callable[[Alert, Sequence[str]], Sequence[str]],
         save: Save,
+        is_past: Callable[[Alert, float], bool] = lambda alert, now: False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._receivers_of = receivers_of
         self._save = save
+        self._is_past = is_past
         self._clock = clock
         self._count = 0
         self._entries: dict[int, Entry] = {}
@@ -106,35 +112,78 @@ class KafkaOutbox:
         notes, self._notes = self._notes, []
         return notes
 
+    def reached(self) -> None:
+        """Say nothing: an outbox has no minute of its own."""
+
     def take(self, data: bytes) -> list[bytes]:
         """Put an alert on the lists of its receivers."""
-        alert = msgspec.json.decode(data, type=Alert)
+        alert, now = msgspec.json.decode(data, type=Alert), self._clock()
         told = self._incidents.setdefault(alert.alert_id, Told([], {}))
         told.resolved = alert.state == "resolved"
+        is_past = self._is_past(alert, now)
+        held_back = {
+            entry.receiver
+            for entry in self._entries.values()
+            if entry.alert_id == alert.alert_id and entry.status == "held"
+        }
         for receiver in self._receivers_of(alert, told.receivers):
+            is_held = receiver in held_back or (is_past and receiver not in told.receivers)
             if receiver not in told.receivers:
                 told.receivers.append(receiver)
-            entry = Entry(self._count, receiver, msgspec.Raw(data), alert.alert_id, self._clock())
-            self._entries[entry.number] = entry
-            self._count += 1
-            self._write_entry(entry)
-        self._pages[_COUNT] = str(self._count).encode()
+            status: Literal["held", "waiting"] = "held" if is_held else "waiting"
+            self._put(Entry(self._count, receiver, msgspec.Raw(data), alert.alert_id, now, status))
         self._write_incident(alert.alert_id)
         return []
 
+    def _put(self, entry: Entry) -> None:
+        self._entries[entry.number] = entry
+        self._count = entry.number + 1
+        self._pages[_COUNT] = str(self._count).encode()
+        self._write_entry(entry)
+
+    async def newest_held(self) -> float | None:
+        """Return the newest event time of what is held back (Unix seconds), or None."""
+        return max((held.alert.time.timestamp() for held in self._held()), default=None)
+
+    async def let_go(self) -> None:
+        """Hold back nothing more: one digest a receiver for what is over, the rest as it is."""
+        now, held = self._clock(), self._held()
+        sorted_out = sort_out(held)
+        for word in held:
+            entry = self._entries[word.number]
+            if word.number in sorted_out.digested:
+                self._drop(entry)
+            else:
+                entry.status = "waiting"
+                self._write_entry(entry)
+        for receiver, digest in sorted_out.digests.items():
+            encoded = msgspec.Raw(msgspec.json.encode(digest))
+            self._put(Entry(self._count, receiver, encoded, digest.alert_id, now, kind="digest"))
+        for alert_id in {word.alert.alert_id for word in held}:
+            self._write_incident(alert_id)
+        await self._save()
+
+    def _held(self) -> list[Held]:
+        return [
+            Held(entry.number, entry.receiver, msgspec.json.decode(entry.alert, type=Alert))
+            for entry in self._entries.values()
+            if entry.status == "held"
+        ]
+
     async def receivers(self) -> list[str]:
         """Return the receivers that anything waits for."""
-        return sorted({entry.receiver for entry in self._entries.values()})
+        return sorted({entry.receiver for entry in self._entries.values() if entry.status != "held"})
 
     async def next_for(self, receiver: str) -> Pending | None:
         """Return the receiver's oldest delivery that is due; the words of one incident come in order."""
         now, held_back = self._clock(), set()
         for entry in self._entries.values():
-            if entry.receiver != receiver or entry.alert_id in held_back:
+            if entry.receiver != receiver or entry.status == "held" or entry.alert_id in held_back:
                 continue
             if entry.not_before <= now:
-                alert = msgspec.json.decode(entry.alert, type=Alert)
-                memo = self._incidents[entry.alert_id].memos.get(receiver)
+                alert = msgspec.json.decode(entry.alert, type=KINDS[entry.kind])
+                told = self._incidents.get(entry.alert_id)
+                memo = told.memos.get(receiver) if told else None
                 return Pending(entry.number, receiver, alert, memo, entry.status == "intended")
             held_back.add(entry.alert_id)
         return None
@@ -150,25 +199,29 @@ class KafkaOutbox:
         """Note how it went, and the notifier's memo with it."""
         entry = self._entries[pending.number]
         entry.attempts += outcome.attempts
-        if outcome.memo is not None:
+        if outcome.memo is not None and entry.kind == "alert":
             self._incidents[entry.alert_id].memos[entry.receiver] = outcome.memo
         if outcome.status == "retry":
             entry.status = "intended" if outcome.possible_duplicate else "waiting"
             entry.not_before = self._clock() + outcome.after_seconds
             self._write_entry(entry)
         else:
-            del self._entries[entry.number]
-            del self._pages[_entry_page(entry.number)]
+            self._drop(entry)
         if outcome.status == "dead":
             letter = DeadLetter(entry.receiver, entry.alert, outcome.answer, entry.attempts)
             self._notes.append(msgspec.json.encode(letter))
-        self._write_incident(entry.alert_id)
+        if entry.kind == "alert":
+            self._write_incident(entry.alert_id)
         await self._save()
 
     def waiting(self) -> Waiting:
         """Return how much waits, and since when the oldest does."""
-        oldest = min((entry.came for entry in self._entries.values()), default=None)
-        return Waiting(len(self._entries), 0.0 if oldest is None else max(self._clock() - oldest, 0.0))
+        came = [entry.came for entry in self._entries.values() if entry.status != "held"]
+        return Waiting(len(came), max(self._clock() - min(came), 0.0) if came else 0.0)
+
+    def _drop(self, entry: Entry) -> None:
+        del self._entries[entry.number]
+        del self._pages[_entry_page(entry.number)]
 
     def _write_entry(self, entry: Entry) -> None:
         self._pages[_entry_page(entry.number)] = msgspec.json.encode(entry)

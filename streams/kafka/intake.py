@@ -9,7 +9,8 @@ makes it exact:
 - With each offset the raw partition's highest event minute is committed, as metadata: a restart cuts the same rows
   with the same watermarks.
 - Deployments and feedback are read to their present end before a batch of usage goes on, whoever owns their
-  partitions: a deployment is known before the usage that it explains.
+  partitions: a deployment is known before the usage that it explains. Between times they are paused, so that the
+  broker does not wait for them with usage at hand.
 - On a rebalance what is in flight is finished and committed before the group forms anew; a batch that waited
   meanwhile is dropped, and comes again to whoever owns its partition then.
 """
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
 import structlog
@@ -29,15 +30,14 @@ from aiokafka.errors import IllegalStateError
 from detectors.admission import NEVER
 from detectors.intake import Intake, IntakeOutput, IntakeState, RawMessage, Reject
 from streams.kafka.client import connection, new_consumer, new_producer
+from streams.kafka.cutting import Cut, chunks, cut, encoded
 from streams.kafka.idle import Idleness, RawProgress
 from streams.kafka.lease import Passing, no_passing
 from streams.kafka.publish import RECEIVED_HEADER, UNKNOWN
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.topics import DEPLOYMENTS, FEEDBACK, FRAMES, REJECTED, USAGE
 
-MESSAGES_AT_ONCE = 5000
-BYTES_AT_ONCE = 2_000_000
-"""A step takes no more, so that its frames fit a message."""
+MESSAGES_AT_ONCE = 20_000
 MINUTES_AT_ONCE = 120
 """About so many minutes of events go into a frame: watch judges them in one go, and heartbeats wait meanwhile."""
 _FEWEST_AT_ONCE = 100
@@ -46,6 +46,8 @@ AWAIT_DEPLOYMENTS_SECONDS = 120.0
 _POLL_MS = 200
 _LOOK_SECONDS = 0.02
 _IDLE_LOOK_SECONDS = 1.0
+_LONGEST_FETCH_MS = 50
+"""The broker holds a fetch back so long where nothing has come, and with it the fetch of a partition that has much."""
 
 Kind = Literal["usage", "deployments", "feedback"]
 KINDS: tuple[Kind, ...] = (USAGE, DEPLOYMENTS, FEEDBACK)
@@ -104,6 +106,7 @@ class IntakeService(ConsumerRebalanceListener):
         self._working = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._consumer: AIOKafkaConsumer
+        self._looker: AIOKafkaConsumer
         self._producer: AIOKafkaProducer
         self._admin: AIOKafkaAdminClient
 
@@ -116,12 +119,14 @@ class IntakeService(ConsumerRebalanceListener):
         timeout_ms = int(self._settings.session_timeout_seconds * 1000)
         self._consumer = new_consumer(
             self._settings, group_id=self._group, group_instance_id=self._instance,
-            session_timeout_ms=timeout_ms, heartbeat_interval_ms=timeout_ms // 4,
+            session_timeout_ms=timeout_ms, heartbeat_interval_ms=timeout_ms // 4, fetch_max_wait_ms=_LONGEST_FETCH_MS,
+            check_crcs=False,  # the broker checked them when it took the messages
         )  # fmt: skip
+        self._looker = new_consumer(self._settings)  # a connection on which no fetch is held back
         self._producer = new_producer(self._settings)
         self._admin = AIOKafkaAdminClient(**connection(self._settings))
         self._consumer.subscribe(topics=list(self._kind_of), listener=self)
-        async with self._producer, self._consumer:
+        async with self._producer, self._looker, self._consumer:
             await self._admin.start()
             try:
                 while not self._stopping.is_set():
@@ -137,28 +142,27 @@ class IntakeService(ConsumerRebalanceListener):
             self._done.clear()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """Nothing to do: what is known of a partition is read when its first messages come."""
+        """Pause what is read only up to its end; what is known of usage is read when its first messages come."""
+        self._consumer.pause(*(place for place in assigned if self._kind_of[place.topic] != USAGE))
         _log.info("intake_assigned", partitions=len(list(assigned)))
 
     async def _turn(self) -> None:
-        batch: Records = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=self._at_once)
+        usage: Records = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=self._at_once)
         epoch, self._came_ms = self._epoch, round(time.time() * 1000)
-        usage = {place: records for place, records in batch.items() if self._kind_of[place.topic] == USAGE}
-        await self._process({place: batch[place] for place in batch.keys() - usage.keys()}, epoch)
-        if usage and await self._read_ahead(epoch):
+        if await self._read_ahead(epoch, for_usage=bool(usage)):
             await self._process(usage, epoch)
         if time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + _IDLE_LOOK_SECONDS
             await self._commit_past_markers()
             await self._send_heartbeats()
 
-    async def _read_ahead(self, epoch: int) -> bool:
-        """Read deployments and feedback to their present end, or wait for their owner.
+    async def _read_ahead(self, epoch: int, for_usage: bool) -> bool:
+        """Read deployments and feedback to their present end, or, where usage waits for them, wait for their owner.
 
         False after a rebalance or when told to stop: then what waited comes again.
         """
         try:
-            await self._await_deployments(epoch)
+            await self._await_deployments(epoch, for_usage)
         except IllegalStateError:  # a partition was taken from us meanwhile
             if epoch == self._epoch:
                 raise
@@ -167,23 +171,31 @@ class IntakeService(ConsumerRebalanceListener):
     def _goes_on(self, epoch: int) -> bool:
         return epoch == self._epoch and not self._stopping.is_set()
 
-    async def _await_deployments(self, epoch: int) -> None:
+    async def _await_deployments(self, epoch: int, for_usage: bool) -> None:
         places = [TopicPartition(self._settings.topic(kind), 0) for kind in (DEPLOYMENTS, FEEDBACK)]
-        ends = await self._consumer.end_offsets(places)
+        ends = await self._looker.end_offsets(places)
         deadline = time.monotonic() + AWAIT_DEPLOYMENTS_SECONDS
         while self._goes_on(epoch):
             assigned = self._consumer.assignment()
             owned = [place for place in places if place in assigned]
             others = [place for place in places if place not in assigned]
             behind = [place for place in owned if await self._consumer.position(place) < ends[place]]
-            if not behind and not await self._lag(others, ends):
+            if not behind and not (for_usage and await self._lag(others, ends)):
                 return
             if behind:
-                await self._process(await self._consumer.getmany(*behind, timeout_ms=_POLL_MS), epoch)
+                await self._process(await self._read(behind), epoch)
             elif time.monotonic() > deadline:
                 raise DeploymentsStuckError(f"nobody read {others} for {AWAIT_DEPLOYMENTS_SECONDS:.0f} s")
             else:
                 await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _read(self, paused: list[TopicPartition]) -> Records:
+        self._consumer.resume(*paused)
+        try:
+            found: Records = await self._consumer.getmany(*paused, timeout_ms=_POLL_MS)
+        finally:
+            self._consumer.pause(*(place for place in paused if place in self._consumer.assignment()))
+        return found
 
     async def _lag(self, places: list[TopicPartition], ends: dict[TopicPartition, int]) -> bool:
         """Whether another worker has yet to read some places to the ends."""
@@ -191,7 +203,7 @@ class IntakeService(ConsumerRebalanceListener):
         if not waiting:
             return False
         done = await self._admin.list_consumer_group_offsets(self._group, partitions=waiting)
-        first = await self._consumer.beginning_offsets(waiting)
+        first = await self._looker.beginning_offsets(waiting)
         return any(max(done[place].offset if place in done else 0, first[place]) < ends[place] for place in waiting)
 
     async def _process(self, batch: Records, epoch: int) -> None:
@@ -204,10 +216,11 @@ class IntakeService(ConsumerRebalanceListener):
             sent: list[asyncio.Future[object]] = []
             outputs: list[IntakeOutput] = []
             for place, records in batch.items():
-                for chunk in _chunks(self._raw(place, records)):
-                    output = await self._step(place, chunk)
-                    outputs.append(output)
-                    sent += await self._send(output)
+                await self._know_high(place)
+                for chunk in chunks(_raw(self._kind_of[place.topic], place.partition, records)):
+                    for made in self._cut(place, chunk):
+                        outputs.append(made.output)
+                        sent += await self._send(made)
             await self._passing("intake: sending")
             await asyncio.gather(*sent)
             await self._passing("intake: after send")
@@ -216,39 +229,33 @@ class IntakeService(ConsumerRebalanceListener):
         for output in outputs:
             self._observe(output)
 
-    def _raw(self, place: TopicPartition, records: Sequence[ConsumerRecord]) -> Iterator[RawMessage]:
-        kind, partition = self._kind_of[place.topic], place.partition
-        for record in records:
-            unknown = record.headers and (RECEIVED_HEADER, UNKNOWN) in record.headers
-            minute = None if unknown else record.timestamp // 60_000
-            yield RawMessage(kind, partition, record.offset, record.value or b"", minute)
-
-    async def _step(self, place: TopicPartition, messages: Sequence[RawMessage]) -> IntakeOutput:
-        if self._kind_of[place.topic] != USAGE:
-            return self._intake.step(self._intake.start(), messages)[1]
-        if place.partition not in self._high:
+    async def _know_high(self, place: TopicPartition) -> None:
+        if self._kind_of[place.topic] == USAGE and place.partition not in self._high:
             _, metadata = (await self._committed([place])).get(place, (0, ""))
             self._high[place.partition] = high_minute_in(metadata)
-        before = self._high[place.partition]
-        state, output = _step_around_poison(self._intake, IntakeState({place.partition: before}), messages)
+
+    def _cut(self, place: TopicPartition, messages: Sequence[RawMessage]) -> list[Cut]:
+        if self._kind_of[place.topic] != USAGE:
+            return [encoded(self._intake.step(self._intake.start(), messages)[1])]
+        state, made = cut(self._intake, IntakeState({place.partition: self._high[place.partition]}), messages)
         self._high[place.partition] = state.high_minute[place.partition]
-        self._fit(len(messages), self._high[place.partition] - before)
-        return output
+        self._fit(len(messages), sum(one.minutes for one in made))
+        return made
 
     def _fit(self, messages: int, minutes: int) -> None:
         """Take as many messages at once as span the right number of minutes, as the last ones did."""
         fitting = messages * MINUTES_AT_ONCE // max(minutes, 1)
         self._at_once = min(max(fitting, _FEWEST_AT_ONCE), 2 * self._at_once, MESSAGES_AT_ONCE)
 
-    async def _send(self, output: IntakeOutput) -> list[asyncio.Future[object]]:
+    async def _send(self, made: Cut) -> list[asyncio.Future[object]]:
         frames, rejected = self._settings.topic(FRAMES), self._settings.topic(REJECTED)
         sent = [
-            await self._producer.send(frames, frame.encode(), partition=shard, timestamp_ms=self._came_ms)
-            for shard, frame in output.frames.items()
+            await self._producer.send(frames, frame, partition=shard, timestamp_ms=self._came_ms)
+            for shard, frame in made.frames.items()
         ]
         return sent + [
             await self._producer.send(rejected, reject.payload, partition=0, headers=reject_headers(reject))
-            for reject in output.rejects
+            for reject in made.output.rejects
         ]
 
     async def _commit(self, offsets: dict[TopicPartition, int]) -> None:
@@ -279,9 +286,9 @@ class IntakeService(ConsumerRebalanceListener):
             return
         numbers = self._consumer.partitions_for_topic(usage) or set()
         places = [TopicPartition(usage, number) for number in sorted(numbers)]
-        ends = await self._consumer.end_offsets(places)
+        ends = await self._looker.end_offsets(places)
         done = await self._committed(places)
-        first = await self._consumer.beginning_offsets(places)
+        first = await self._looker.beginning_offsets(places)
         progress = []
         for place in places:
             offset, metadata = done.get(place, (0, ""))
@@ -291,7 +298,7 @@ class IntakeService(ConsumerRebalanceListener):
             # The state that comes back is not kept: rows are cut as if there had been no heartbeat, so that they
             # are cut alike by whoever cuts them again.
             _, output = self._intake.heartbeat(self._intake.start(), partition, minute)
-            await asyncio.gather(*await self._send(output))
+            await asyncio.gather(*await self._send(encoded(output)))
 
 
 def reject_headers(reject: Reject) -> list[tuple[str, bytes]]:
@@ -318,47 +325,14 @@ def high_minute_in(metadata: str) -> int:
     return int(metadata) if metadata else NEVER
 
 
-def _chunks(messages: Iterable[RawMessage]) -> Iterator[list[RawMessage]]:
-    chunk: list[RawMessage] = []
-    size = 0
-    for message in messages:
-        if chunk and size + len(message.payload) > BYTES_AT_ONCE:
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(message)
-        size += len(message.payload)
-    if chunk:
-        yield chunk
-
-
-def _step_around_poison(
-    intake: Intake, state: IntakeState, messages: Sequence[RawMessage]
-) -> tuple[IntakeState, IntakeOutput]:
-    """Step; a message that breaks the stage is set apart as a reject, and the others go on without it."""
-    kept, poison = list(messages), []
-    while True:
-        try:
-            after, output = intake.step(state, kept)
-        except Exception as error:  # whatever it is, one message must not stop the stream
-            place = _first_to_break(intake, state, kept)
-            _log.exception("poisonous_message", partition=kept[place].partition, offset=kept[place].offset)
-            bad = kept.pop(place)
-            detail = f"breaks intake: {error!r}"
-            poison.append(Reject(bad.kind, bad.partition, bad.offset, 0, "poisonous", detail, bad.payload))
-        else:
-            output.rejects.extend(poison)
-            return after, output
-
-
-def _first_to_break(intake: Intake, state: IntakeState, messages: Sequence[RawMessage]) -> int:
-    """Place of the message with which a step begins to break, by halving."""
-    sound, breaks = 0, len(messages)
-    while breaks - sound > 1:
-        middle = (sound + breaks) // 2
-        try:
-            intake.step(state, messages[:middle])
-        except Exception:
-            breaks = middle
-        else:
-            sound = middle
-    return breaks - 1
+def _raw(kind: Kind, partition: int, records: Sequence[ConsumerRecord]) -> list[RawMessage]:
+    return [
+        RawMessage(
+            kind,
+            partition,
+            record.offset,
+            record.value or b"",
+            None if record.headers and (RECEIVED_HEADER, UNKNOWN) in record.headers else record.timestamp // 60_000,
+        )
+        for record in records
+    ]

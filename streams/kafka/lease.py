@@ -2,16 +2,8 @@
 
 It knows nothing of what is computed. Per (agent, partition) there is one transactional producer, whose
 ``transactional.id`` is the lease: starting it fences every older owner, whose next transaction fails. State lives
-in a compacted topic, as named pages and a root that says which inputs and outputs the pages stand for:
-
-==========  ==========================================================================================
-key         value
-==========  ==========================================================================================
-owner       who holds the lease; written at acquisition, and the mark up to which the topic is read
-page/N/P    part P of page N of the state, as of the root
-root        :class:`Root`: the next input expected, how many outputs were made, a checksum of every part
-emitted     how many outputs have been sent; at least as many as the root says
-==========  ==========================================================================================
+in a compacted topic as :mod:`streams.kafka.checkpoint` lays it out: pages, and a root that says which inputs and
+outputs they stand for.
 
 Everything is written in transactions, and every send is awaited before its transaction is committed (a commit
 succeeds even where a send failed). There are two kinds:
@@ -29,7 +21,7 @@ Any failure raises and the lease is lost: the process must exit and be started a
 from __future__ import annotations
 
 import asyncio
-import hashlib
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -37,20 +29,16 @@ from typing import NamedTuple
 import msgspec
 from aiokafka import AIOKafkaProducer, TopicPartition
 
+from streams.kafka.checkpoint import EMITTED, FORMAT, OWNER, ROOT, Root, checksum_of, pages_of, parts_of
 from streams.kafka.client import new_consumer, new_producer
 from streams.kafka.settings import KafkaSettings
 
-FORMAT = 1
-"""Of the root and the pages. Another one is refused, never misread."""
-
-LARGEST_PART_BYTES = 900_000
 ACQUIRE_SECONDS = 120.0
 RELEASE_SECONDS = 10.0
 _TRANSACTION_TIMEOUT_MS = 60_000
 
-BEGIN_ANEW = "begin anew, as docs/operations.md tells: the topics between the stages and their states go together"
+REBUILD = "stop all workers and run: burstwatch topics rebuild"
 
-OWNER, ROOT, EMITTED = b"owner", b"root", b"emitted"
 SENDER_HEADER, SEQUENCE_HEADER = "sender", "sequence"
 THE_LOG = ""
 """The sender of inputs that are numbered by their own offsets."""
@@ -87,27 +75,11 @@ class _Output(NamedTuple):
     came_ms: int | None
 
 
-class Root(msgspec.Struct, frozen=True):
-    """What the pages stand for.
-
-    ``next_sequence`` is the next input expected of each sender, ``outputs`` how many outputs the inputs up to
-    here have made, ``parts`` the checksum of each part of a page by its key, ``owner`` who wrote it, for people.
-    """
-
-    format: int
-    schema: str
-    next_offset: int
-    next_sequence: dict[str, int]
-    outputs: int
-    parts: dict[str, str]
-    owner: str = ""
-
-
 class Lane(msgspec.Struct, frozen=True):
     """What a lease is for: one partition of an agent's input, its state topic, and where its outputs go.
 
     Topics are full names; outputs go to partition 0 of theirs. ``schema`` names the version of what is in the
-    pages. ``group`` is the consumer group that reads the input.
+    pages, ``older_schemas`` those that can be read too. ``group`` is the consumer group that reads the input.
     """
 
     agent: str
@@ -117,6 +89,7 @@ class Lane(msgspec.Struct, frozen=True):
     output_topic: str
     group: str
     schema: str
+    older_schemas: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -162,6 +135,10 @@ class Lease:
         self._waiting: list[_Output] = []
         self._parts: dict[str, str] = {}
         self._saved_offset = -1
+        self.held_since_ms: int | None = None
+        """When the lease was taken, in Unix milliseconds."""
+        self.saved_ms: int | None = None
+        """When it last made a checkpoint; None before the first."""
 
     @property
     def has_outputs(self) -> bool:
@@ -188,6 +165,7 @@ class Lease:
                 records = await self._read_up_to(mark)
                 await self._passing(f"{self.lane.name}: state read")
                 first, end = await self._input_bounds()
+                self.held_since_ms = round(time.time() * 1000)
         except TimeoutError as error:
             raise LeaseLostError(f"{self.lane.name}: no lease within {ACQUIRE_SECONDS:.0f} s") from error
         self._emitted = int(records.get(EMITTED, b"0"))
@@ -218,7 +196,7 @@ class Lease:
             raise InputGapError(
                 f"{self.lane.name}: input {place.sequence} of {place.sender or 'the log'!r} came where {expected} was "
                 "due. If this repeats, the broker deleted inputs before they were applied: lengthen retention_hours, "
-                f"and {BEGIN_ANEW}"
+                f"and {REBUILD}"
             )
         self._next_offset = max(self._next_offset, place.offset + 1)
         if place.sequence < expected:
@@ -239,8 +217,20 @@ class Lease:
                 await self._transact([(EMITTED, b"%d" % emitted)], outputs, None)
                 self._emitted = emitted
 
+    @property
+    def next_offset(self) -> int:
+        """Offset of the input that is due."""
+        return self._next_offset
+
+    def taken_from(self, sender: str) -> int:
+        """How many inputs of a sender the state contains."""
+        return self._next_sequence.get(sender, 0)
+
     async def checkpoint(
-        self, encode: Callable[[], Mapping[str, bytes]], notes: Callable[[], Sequence[bytes]] = tuple
+        self,
+        encode: Callable[[], Mapping[str, bytes]],
+        notes: Callable[[], Sequence[bytes]] = tuple,
+        reached: Callable[[], int | None] = lambda: None,
     ) -> None:
         """Save the state as of the last input applied, with all outputs up to it.
 
@@ -251,12 +241,16 @@ class Lease:
             written again. Inputs may be applied while the checkpoint is written, but not while this is called.
         notes
             Gives further messages to the output topic, which follow from no input: sent with this state or not at all.
+        reached
+            Gives the minute that the state has come to, for whoever looks on.
         """
         async with self._writing:
-            parts = dict(_parts(encode()))
-            checksums = {key: _checksum(part) for key, part in parts.items()}
-            schema, sequence = self.lane.schema, dict(self._next_sequence)
-            root = Root(FORMAT, schema, self._next_offset, sequence, self._outputs, checksums, self._owner)
+            parts = dict(parts_of(encode()))
+            checksums = {key: checksum_of(part) for key, part in parts.items()}
+            root = Root(
+                FORMAT, self.lane.schema, self._next_offset, dict(self._next_sequence), self._outputs, checksums,
+                self._owner, self.held_since_ms, reached(),
+            )  # fmt: skip
             outputs, self._waiting = self._waiting, []
             remarks = notes()
             emitted = max(self._emitted, root.outputs)
@@ -268,6 +262,7 @@ class Lease:
             changes += [(EMITTED, b"%d" % emitted), (ROOT, msgspec.json.encode(root))]
             await self._transact(changes, outputs, root.next_offset, remarks)
             self._parts, self._emitted, self._saved_offset = checksums, emitted, root.next_offset
+            self.saved_ms = round(time.time() * 1000)
 
     async def release(self) -> None:
         """Stop the producer; what no checkpoint holds is computed again by the next owner."""
@@ -280,28 +275,24 @@ class Lease:
     def _adopt(self, root: Root, records: Mapping[bytes, bytes], end: int) -> dict[str, bytes]:
         """Take over what a root describes; return its pages."""
         state = f"the state in {self.lane.state_topic}, partition {self.lane.partition},"
-        if (root.format, root.schema) != (FORMAT, self.lane.schema):
+        if root.format != FORMAT or root.schema not in (self.lane.schema, *self.lane.older_schemas):
             raise StateError(
-                f"{state} is {root.schema!r} in format {root.format}, this version reads {self.lane.schema!r} in "
-                f"format {FORMAT}: run the version that wrote it, or {BEGIN_ANEW}"
+                f"{state} is {root.schema!r} in format {root.format}, expected is {self.lane.schema!r} in format "
+                f"{FORMAT}: set the configuration back, run the version that wrote it, or {REBUILD}"
             )
         if root.next_offset > end:
             raise StateError(
                 f"{state} stands for inputs up to {root.next_offset}, but {self.lane.input_topic} ends at {end}: "
-                f"it was made anew. Then {BEGIN_ANEW}"
+                f"it was made anew. Then {REBUILD}"
             )
         for key, checksum in root.parts.items():
-            if _checksum(records.get(key.encode(), b"")) != checksum:
-                raise StateError(f"{state} is damaged at {key}: {BEGIN_ANEW}")
+            if checksum_of(records.get(key.encode(), b"")) != checksum:
+                raise StateError(f"{state} is damaged at {key}: {REBUILD}")
         self._next_offset = self._saved_offset = root.next_offset
         self._next_sequence = dict(root.next_sequence)
         self._outputs = root.outputs
         self._parts = dict(root.parts)
-        pages: dict[str, bytes] = {}
-        for key in sorted(root.parts):
-            name = key.split("/", 1)[1].rsplit("/", 1)[0]
-            pages[name] = pages.get(name, b"") + records[key.encode()]
-        return pages
+        return pages_of({key: records[key.encode()] for key in root.parts})
 
     async def _transact(
         self,
@@ -364,27 +355,3 @@ class Lease:
             first = await consumer.beginning_offsets([partition])
             end = await consumer.end_offsets([partition])
         return first[partition], end[partition]
-
-
-def owner_in(mark: bytes) -> str:
-    """Return who wrote the mark of an acquisition.
-
-    Examples
-    --------
-    >>> owner_in(b"worker-1 7f9c0a52-2a0b-4c38-9d0e-0b6a7b6f3f11")
-    'worker-1'
-    """
-    return mark.decode().rpartition(" ")[0]
-
-
-def _checksum(part: bytes) -> str:
-    return hashlib.blake2b(part, digest_size=16).hexdigest()
-
-
-def _parts(pages: Mapping[str, bytes]) -> list[tuple[str, bytes]]:
-    """Cut pages into parts that fit a message; keys sort in their order."""
-    return [
-        (f"page/{name}/{start // LARGEST_PART_BYTES:06}", page[start : start + LARGEST_PART_BYTES])
-        for name, page in pages.items()
-        for start in range(0, max(len(page), 1), LARGEST_PART_BYTES)
-    ]

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import msgspec
 
+from detectors.events import Feedback
 from streams.kafka.client import new_producer
 from streams.kafka.settings import KafkaSettings
+from streams.kafka.topics import FEEDBACK
 from streams.replay.replay import lines_of
 
 RECEIVED_HEADER = "received"
@@ -75,6 +77,12 @@ def publish(
         If a line is too long for a message.
     """
     return asyncio.run(_publish(settings, settings.topic(topic), paths, progress or (lambda _: None)))
+
+
+async def publish_feedback(settings: KafkaSettings, said: Feedback) -> None:
+    """Put a decision on its topic; return once it has arrived."""
+    async with new_producer(settings) as producer:
+        await producer.send_and_wait(settings.topic(FEEDBACK), msgspec.json.encode(said))
 
 
 async def _publish(settings: KafkaSettings, topic: str, paths: Iterable[Path], progress: Callable[[int], None]) -> int:

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
+from aiokafka.errors import KafkaError
 
+from detectors.budget import PageRates
+from detectors.events import Feedback
 from streams.app import build_stages, installed_version, plan_of
 from streams.configuration.catalogue import build_prices
 from streams.configuration.settings import ConfigError, Settings, load
 from streams.delivery.mailroom import Mailroom
 from streams.kafka.lease import Passing, no_passing
+from streams.kafka.status import PartitionStatus
 from streams.kafka.worker import KafkaWorker, TopicsError, WorkerParts
 from streams.metrics import Metrics
 from streams.notifiers.notifier import ReceiverError
+from streams.pipeline import unknown_alert
 from streams.tally import Tally
 from streams.web import Readiness, WebServer
 
@@ -25,6 +31,11 @@ WORKER_ERRORS = (ConfigError, ReceiverError, TopicsError, OSError)
 """What keeps a worker from starting, each with a sentence that says what to do."""
 
 _TELL_SECONDS = 1.0
+_PARTITIONS_SECONDS = 10.0
+_NEW_OBJECTS_BETWEEN_COLLECTIONS = 100_000
+"""A batch of messages makes tens of thousands of short-lived objects, none in a cycle: Python's default of 700 would
+spend a third of the time looking for some."""
+
 _TAKEN_WHILE_RUNNING = ("routes", "folder", "warnings")
 
 _log = structlog.get_logger(__name__)
@@ -64,22 +75,25 @@ class WorkerService:
         stages = build_stages(plan, build_prices(settings.prices))
         self._settings = settings
         self._port = settings.http.port if port is None else port
-        self._pages_per_week = plan.page_budget.pages_per_week
         self._detectors = tuple(detector.title for detector in plan.detectors if not detector.pooled)
         self._metrics = Metrics(installed_version(), "worker", settings.metrics.top_services)
         self._mailroom = Mailroom(settings.routes, environ, self._metrics.delivery)
         self._tally = Tally()
+        self._no_pages = PageRates(plan.page_budget.pages_per_week, 0, {}, {}, {}, {})
         parts = WorkerParts(
             intake=stages.intake,
             watches=stages.watches,
             incidents=stages.incidents,
+            shape=stages.shape,
             receivers_of=self._mailroom.receivers_of,
+            is_past=self._mailroom.is_past,
             open_delivery=self._mailroom.open_round,
             idle_seconds=settings.idle_seconds,
             observe_intake=self._tally.add_intake,
             observe_report=lambda report: self._tally.add_report(report, self._detectors),
             observe_alert=self._tally.add_alert,
             observe_checkpoint=self._metrics.checkpoint,
+            observe_refused=self._refuse,
         )
         self._worker = KafkaWorker(settings.kafka, parts, name, passing=passing)
         self._readiness = Readiness("kafka")
@@ -96,19 +110,28 @@ class WorkerService:
         OSError
             If the address cannot be listened on.
         """
+        gc.freeze()
+        gc.set_threshold(_NEW_OBJECTS_BETWEEN_COLLECTIONS)
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, self._stop)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         port = await self._web.start(self._settings.http.host, self._port)
         _log.info("listening", url=f"http://{self._settings.http.host}:{port}", kafka=self._settings.kafka.brokers)
-        telling = asyncio.create_task(self._tell_metrics())
+        telling = [asyncio.create_task(self._tell_metrics()), asyncio.create_task(self._tell_of_partitions())]
         try:
             await self._worker.run()
         finally:
-            telling.cancel()
+            for task in telling:
+                task.cancel()
+            await asyncio.wait(telling)
             await self._web.stop()
         _log.info("stopped")
+
+    def _refuse(self, said: Feedback) -> None:
+        reject = unknown_alert(said)
+        self._tally.rejects.append(reject)
+        _log.warning("feedback_refused", reason=reject.reason, detail=reject.detail, by=said.by)
 
     def _stop(self) -> None:
         _log.info("stopping")
@@ -144,18 +167,37 @@ class WorkerService:
             self._show()
             await asyncio.sleep(_TELL_SECONDS)
 
+    async def _tell_of_partitions(self) -> None:
+        """Show what ``burstwatch status`` shows, of what this worker holds."""
+        while True:
+            await asyncio.sleep(_PARTITIONS_SECONDS)
+            try:
+                rows = await self._worker.partitions()
+            except (KafkaError, LookupError, OSError) as error:
+                _log.warning("partitions_unknown", error=str(error))
+                continue
+            now = time.time()
+            self._metrics.partitions((row.stage, row.partition, (row.lag, *_ages_of(row, now))) for row in rows)
+
     def _show(self) -> None:
         """Set the gauges."""
         figures, metrics = self._worker.figures(), self._metrics
         if figures.event_minute is not None:
             metrics.watermark_lag(time.time() - figures.event_minute * 60)
         metrics.open_incidents(figures.open_incidents)
-        metrics.page_rate(self._pages_per_week, figures.pages_of_the_week)
+        metrics.page_rates(figures.page_rates or self._no_pages)
         metrics.outbox(figures.waiting.count, figures.waiting.oldest_age_seconds)
         if self._worker.is_ready:
             self._readiness.mend("kafka")
         else:
             self._readiness.fail("kafka", "waiting for partitions and their state")
+
+
+def _ages_of(row: PartitionStatus, now: float) -> list[float | None]:
+    """Return the ages of a partition's watermark, checkpoint and lease in seconds."""
+    watermark_ms = None if row.event_minute is None else row.event_minute * 60_000
+    moments = (watermark_ms, row.checkpoint_ms, row.held_since_ms)
+    return [None if moment is None else now - moment / 1000 for moment in moments]
 
 
 async def work(folder: Path, environ: Mapping[str, str], name: str | None = None, port: int | None = None) -> None:

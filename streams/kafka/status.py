@@ -5,6 +5,8 @@ Read from the broker alone, so it works from any machine and while every worker 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 import stamina
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -12,9 +14,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from detectors.admission import NEVER
+from streams.kafka.checkpoint import OWNER, ROOT, Root, owner_in
 from streams.kafka.client import connection, new_consumer
 from streams.kafka.intake import high_minute_in
-from streams.kafka.lease import OWNER, ROOT, Root, owner_in
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.topics import (
     ALERTS,
@@ -37,9 +39,9 @@ _COORDINATOR_SECONDS = 15.0
 class PartitionStatus(msgspec.Struct, frozen=True):
     """How one partition of one stage stands.
 
-    ``lag`` counts input offsets not yet contained, the broker's own markers included. ``event_minute`` is how far a
-    raw partition's events go, ``checkpoint_ms`` when the state was last saved (Unix milliseconds), ``owner`` by whom;
-    None where that does not apply or nothing was ever saved.
+    ``lag`` counts input offsets not yet contained, the broker's own markers included. ``event_minute`` is up to which
+    minute of event time it has come, ``checkpoint_ms`` when the state was last saved (Unix milliseconds), ``owner`` who
+    holds the lease, since ``held_since_ms``; None where that does not apply or nothing was ever saved.
     """
 
     stage: str
@@ -48,6 +50,44 @@ class PartitionStatus(msgspec.Struct, frozen=True):
     event_minute: int | None = None
     checkpoint_ms: int | None = None
     owner: str | None = None
+    held_since_ms: int | None = None
+
+
+class OwnLane(msgspec.Struct, frozen=True):
+    """A lane as the process knows it that holds it."""
+
+    stage: str
+    place: TopicPartition
+    next_offset: int
+    event_minute: int | None
+    checkpoint_ms: int | None
+    held_since_ms: int | None
+
+
+async def read_own(settings: KafkaSettings, lanes: Sequence[OwnLane], owner: str) -> list[PartitionStatus]:
+    """Return how lanes stand that this process holds; who holds the outbox tells of the raw partitions too.
+
+    Raises
+    ------
+    KafkaError, LookupError
+        If the broker does not say.
+    """
+    admin = AIOKafkaAdminClient(**connection(settings))
+    async with new_consumer(settings) as consumer:
+        await admin.start()
+        try:
+            tells_of_raw = any(lane.place.topic == settings.topic(ALERTS) for lane in lanes)
+            rows = await _raw(settings, consumer, admin) if tells_of_raw else []
+            ends = await consumer.end_offsets([lane.place for lane in lanes])
+        finally:
+            await admin.close()
+    return rows + [
+        PartitionStatus(
+            lane.stage, lane.place.partition, ends[lane.place] - lane.next_offset, lane.event_minute,
+            lane.checkpoint_ms, owner, lane.held_since_ms,
+        )
+        for lane in lanes
+    ]  # fmt: skip
 
 
 async def read_status(settings: KafkaSettings) -> list[PartitionStatus]:
@@ -99,6 +139,7 @@ class _Saved(msgspec.Struct):
     root: Root | None = None
     saved_ms: int | None = None
     owner: str | None = None
+    held_since_ms: int | None = None
 
 
 async def _lane(consumer: AIOKafkaConsumer, stage: str, given: TopicPartition, state: str) -> PartitionStatus:
@@ -106,7 +147,14 @@ async def _lane(consumer: AIOKafkaConsumer, stage: str, given: TopicPartition, s
     saved = await _newest(consumer, TopicPartition(state, given.partition))
     first = (await consumer.beginning_offsets([given]))[given]
     lag = (await consumer.end_offsets([given]))[given] - (saved.root.next_offset if saved.root else first)
-    return PartitionStatus(stage, given.partition, lag, None, saved.saved_ms, saved.owner)
+    minute = saved.root.reached if saved.root else None
+    return PartitionStatus(stage, given.partition, lag, minute, saved.saved_ms, saved.owner, saved.held_since_ms)
+
+
+async def newest_root(settings: KafkaSettings, state: str, partition: int = 0) -> Root | None:
+    """Return what the last checkpoint of a lane says, or None before the first."""
+    async with new_consumer(settings) as consumer:
+        return (await _newest(consumer, TopicPartition(settings.topic(state), partition))).root
 
 
 async def _newest(consumer: AIOKafkaConsumer, place: TopicPartition) -> _Saved:
@@ -131,8 +179,9 @@ async def _read_from(consumer: AIOKafkaConsumer, place: TopicPartition, start: i
             if record.key == ROOT and record.value is not None:
                 saved.root, saved.saved_ms = msgspec.json.decode(record.value, type=Root), record.timestamp
                 saved.owner = saved.root.owner or saved.owner
+                saved.held_since_ms = saved.root.held_since_ms or saved.held_since_ms
             elif record.key == OWNER and record.value is not None:
-                saved.owner = owner_in(record.value)
+                saved.owner, saved.held_since_ms = owner_in(record.value), record.timestamp
     return saved
 
 

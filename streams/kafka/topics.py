@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Final
 
@@ -100,6 +101,55 @@ def _create(admin: KafkaAdminClient, plan: TopicPlan, replication_factor: int | 
     except TopicAlreadyExistsError:  # somebody else was faster
         return False
     return True
+
+
+MADE_BY_STAGES = (FRAMES, CANDIDATES, ALERTS, DEAD_LETTERS, STATE_WATCH, STATE_INCIDENTS, STATE_DELIVER)
+"""What can be made again from the input. They stand for each other: they go together."""
+
+_GONE_SECONDS = 30.0
+_GROUP_IS_GONE = ("OK", "GroupIdNotFoundError")
+
+
+class StillRunningError(Exception):
+    """Workers still hold partitions."""
+
+
+def rebuild_topics(settings: KafkaSettings, shards: int, from_now: bool) -> list[str]:
+    """Make the topics between the stages and their states anew, empty; return their names.
+
+    Parameters
+    ----------
+    settings
+        Where Kafka is.
+    shards
+        Partitions of frames and of the watch's state.
+    from_now
+        Go on where intake is; else everything that the input still holds is judged again.
+
+    Raises
+    ------
+    StillRunningError
+        If any worker runs. Then no topic was deleted.
+    """
+    admin = open_admin(settings)
+    try:
+        groups = [settings.application, *([] if from_now else [f"{settings.application}-intake"])]
+        held = [group for group, said in admin.delete_groups(groups).items() if said not in _GROUP_IS_GONE]
+        if held:
+            raise StillRunningError(
+                f"consumer group {held[0]} still has members: stop every worker first; one that was killed counts for "
+                f"another {settings.session_timeout_seconds:.0f} s"
+            )
+        made = {settings.topic(name) for name in MADE_BY_STAGES}
+        there = sorted(made & set(admin.list_topics()))
+        if there:
+            admin.delete_topics(there)
+        deadline = time.monotonic() + _GONE_SECONDS
+        while made & set(admin.list_topics()) and time.monotonic() < deadline:
+            time.sleep(0.1)
+    finally:
+        admin.close()
+    return create_topics(settings, shards)
 
 
 def check_topics(settings: KafkaSettings, shards: int) -> list[TopicFault]:

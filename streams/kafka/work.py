@@ -7,12 +7,11 @@ from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
-from detectors.clock import MINUTES_PER_WEEK
-from detectors.events import Alert
-from detectors.incidents import IncidentsState
+from detectors.admission import NEVER
+from detectors.events import Alert, Feedback
+from detectors.incidents.stage import IncidentsState
 from detectors.reports import MinuteReport
-from streams.kafka.lease import BEGIN_ANEW, StateError
-from streams.tally import pages_of_the_week
+from streams.kafka.lease import REBUILD, StateError
 
 
 class Work(Protocol):
@@ -29,6 +28,9 @@ class Work(Protocol):
 
     def notes(self) -> Sequence[bytes]:
         """Return messages that go out with the state just returned and follow from no input; each once."""
+
+    def reached(self) -> int | None:
+        """Return the minute that the state has come to, or None where that is not said."""
 
 
 S = TypeVar("S")
@@ -67,14 +69,21 @@ class StageWork(Generic[S, GivenT, MadeT]):
         Bytes of a message to an input.
     write
         An output to bytes of a message.
+    minute_of
+        The minute that a state has come to, ``NEVER`` before there is one.
     """
 
     def __init__(
-        self, stage: Stage[S, GivenT, MadeT], read: Callable[[bytes], GivenT], write: Callable[[MadeT], bytes]
+        self,
+        stage: Stage[S, GivenT, MadeT],
+        read: Callable[[bytes], GivenT],
+        write: Callable[[MadeT], bytes],
+        minute_of: Callable[[S], int],
     ) -> None:
         self._stage = stage
         self._read = read
         self._write = write
+        self._minute_of = minute_of
         self.state = stage.start()
 
     def load(self, pages: Mapping[str, bytes]) -> None:
@@ -87,7 +96,7 @@ class StageWork(Generic[S, GivenT, MadeT]):
         except (msgspec.DecodeError, ValueError, TypeError) as error:
             raise StateError(
                 f"the saved state was written with other settings or by another version ({error}): set them back, or "
-                f"{BEGIN_ANEW}"
+                f"{REBUILD}"
             ) from error
 
     def take(self, data: bytes) -> list[bytes]:
@@ -103,34 +112,32 @@ class StageWork(Generic[S, GivenT, MadeT]):
         """Return nothing: all that goes out follows from input."""
         return ()
 
+    def reached(self) -> int | None:
+        """Return the minute that the state has come to."""
+        minute = self._minute_of(self.state)
+        return None if minute == NEVER else minute
+
 
 class IncidentsWork(StageWork[IncidentsState, MinuteReport, Alert]):
-    """The incidents stage, which also remembers when it paged: the realised page rate outlives a worker.
+    """The incidents stage, which also tells of decisions on alerts that nobody knows.
 
     Parameters
     ----------
     stage
         The incidents stage.
+    observe_refused
+        Told of each such decision.
     """
 
-    def __init__(self, stage: Stage[IncidentsState, MinuteReport, Alert]) -> None:
-        super().__init__(stage, MinuteReport.decode, self._note)
-        self._page_minutes: list[int] = []
+    def __init__(
+        self, stage: Stage[IncidentsState, MinuteReport, Alert], observe_refused: Callable[[Feedback], object]
+    ) -> None:
+        super().__init__(stage, MinuteReport.decode, msgspec.json.encode, lambda state: state.done)
+        self._observe_refused = observe_refused
 
-    @property
-    def pages_of_the_week(self) -> int:
-        """How many pages the last seven days of event time had."""
-        return sum(minute > self.state.done - MINUTES_PER_WEEK for minute in self._page_minutes)
-
-    def load(self, pages: Mapping[str, bytes]) -> None:
-        """Begin with a saved state, or anew."""
-        super().load(pages)
-        self._page_minutes = msgspec.json.decode(pages.get("page_minutes", b"[]"), type=list[int])
-
-    def pages(self) -> dict[str, bytes]:
-        """Return the state."""
-        return {**super().pages(), "page_minutes": msgspec.json.encode(self._page_minutes)}
-
-    def _note(self, alert: Alert) -> bytes:
-        self._page_minutes = pages_of_the_week(self._page_minutes, [alert])
-        return msgspec.json.encode(alert)
+    def take(self, data: bytes) -> list[bytes]:
+        """Apply an input; return outputs."""
+        outputs = super().take(data)
+        for said in self.state.refused:
+            self._observe_refused(said)
+        return outputs

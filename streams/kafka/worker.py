@@ -10,15 +10,19 @@ from typing import NoReturn
 
 import msgspec
 import structlog
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
 from msgspec.structs import replace
 
 from detectors.admission import NEVER
-from detectors.events import Alert
+from detectors.budget import PageRates
+from detectors.events import Alert, Feedback
 from detectors.frame import Frame
-from detectors.incidents import IncidentsState
+from detectors.incidents.stage import Incidents
 from detectors.intake import Intake, IntakeOutput
 from detectors.reports import MinuteReport
 from detectors.watch import WatchState
+from streams.delivery.mailroom import Reached
 from streams.delivery.outbox import Outbox, Waiting
 from streams.kafka.agents import Agent, Beside, Holding, Message, Observer
 from streams.kafka.deliver import KafkaOutbox
@@ -26,6 +30,7 @@ from streams.kafka.faust_app import build_app
 from streams.kafka.intake import IntakeService
 from streams.kafka.lease import Lane, Lease, Passing, no_passing
 from streams.kafka.settings import KafkaSettings
+from streams.kafka.status import OwnLane, PartitionStatus, newest_root, read_own
 from streams.kafka.topics import (
     ALERTS,
     CANDIDATES,
@@ -43,6 +48,16 @@ GIVEN_UP = 70
 """Exit code of a worker that must be started again."""
 
 STOP_SECONDS = 60.0
+_LOOK_SECONDS = 5.0
+
+_SCHEMAS = {
+    "watch": ("watch/1 by {shape}", "watch/1"),
+    "incidents": ("incidents/1 by {shape}", "incidents/1"),
+    "deliver": ("deliver/2", "deliver/1"),
+}
+"""Of each agent's state: the version that is written, then the older ones that are read as well."""
+_INCIDENTS = "incidents-0"
+"""The sender of all alerts."""
 
 _log = structlog.get_logger(__name__)
 
@@ -54,22 +69,28 @@ class TopicsError(Exception):
 class WorkerParts(msgspec.Struct, frozen=True):
     """What a worker is made of; all that is not Kafka.
 
-    ``watches`` has a stage a shard. ``receivers_of`` says who hears of an alert, given who has heard of its
-    incident; ``open_delivery`` makes what serves an outbox. The observers are told of what was taken, of each
+    ``watches`` has a stage a shard; ``shape`` names what of the configuration the stages' states depend on.
+    ``receivers_of`` says who hears of an alert, given who has heard of its
+    incident, ``is_past`` whether it is held for a digest; ``open_delivery`` makes what serves an outbox, given how to
+    learn which minute detection has come to. The observers are told of what was taken, of each
     minute report made, of each alert that came into the outbox with when the input came that raised it (Unix
-    seconds), and of how long checkpoints took; after a crash, of the last few seconds' once more.
+    seconds), of how long checkpoints took, and of decisions on alerts that nobody knows; after a crash, of the last
+    few seconds' once more.
     """
 
     intake: Intake
     watches: Sequence[Stage[WatchState, Frame, MinuteReport]]
-    incidents: Stage[IncidentsState, MinuteReport, Alert]
+    incidents: Incidents
+    shape: str
     receivers_of: Callable[[Alert, Sequence[str]], Sequence[str]]
-    open_delivery: Callable[[Outbox], Beside]
+    is_past: Callable[[Alert, float], bool]
+    open_delivery: Callable[[Outbox, Reached], Beside]
     idle_seconds: float = 60.0
     observe_intake: Callable[[IntakeOutput], None] = lambda output: None
     observe_report: Callable[[MinuteReport], None] = lambda report: None
     observe_alert: Callable[[Alert, float], None] = lambda alert, came_seconds: None
     observe_checkpoint: Callable[[float], None] = lambda seconds: None
+    observe_refused: Callable[[Feedback], None] = lambda said: None
 
 
 def _in_one_sentence(faults: Sequence[TopicFault]) -> str:
@@ -83,12 +104,13 @@ def _in_one_sentence(faults: Sequence[TopicFault]) -> str:
 class Figures(msgspec.Struct, frozen=True):
     """How things stand in what this worker holds; what others hold is their business.
 
-    ``event_minute`` is up to which minute all input is known, None before there is any.
+    ``event_minute`` is up to which minute all input is known, None before there is any; ``page_rates`` is None where
+    another worker holds the incidents.
     """
 
     event_minute: int | None = None
     open_incidents: int = 0
-    pages_of_the_week: int = 0
+    page_rates: PageRates | None = None
     waiting: Waiting = Waiting(0, 0.0)
 
 
@@ -150,11 +172,38 @@ class KafkaWorker:
         figures = Figures(min(filter(None, map(self._event_minute, ready)), default=None))
         for work in ready:
             if isinstance(work, IncidentsWork):
-                pages = work.pages_of_the_week
-                figures = replace(figures, open_incidents=len(work.state.open), pages_of_the_week=pages)
+                rates = self._parts.incidents.rates(work.state)
+                figures = replace(figures, open_incidents=work.state.open_incidents, page_rates=rates)
             elif isinstance(work, KafkaOutbox):
                 figures = replace(figures, waiting=work.waiting())
         return figures
+
+    async def partitions(self) -> list[PartitionStatus]:
+        """Return how each partition stands that this worker holds.
+
+        Raises
+        ------
+        KafkaError, LookupError
+            If the broker does not say.
+        """
+        lanes = [
+            OwnLane(
+                holding.lease.lane.agent,
+                TopicPartition(agent.topic, partition),
+                holding.lease.next_offset,
+                holding.work.reached(),
+                holding.lease.saved_ms,
+                holding.lease.held_since_ms,
+            )
+            for agent in self._agents
+            for partition, holding in agent.held.items()
+            if holding.is_ready
+        ]
+        return await read_own(self._settings, lanes, self._owner)
+
+    @property
+    def _owner(self) -> str:
+        return self._name or f"process {os.getpid()}"
 
     def _event_minute(self, work: Work) -> int | None:
         """Up to which minute a shard knows all input, or None where that is not said yet."""
@@ -202,26 +251,40 @@ class KafkaWorker:
             self._give_up(error)
 
     def _hold_watch(self, shard: int) -> Holding:
-        work = StageWork(self._parts.watches[shard], Frame.decode, self._report_bytes)
+        stage = self._parts.watches[shard]
+        work = StageWork(stage, Frame.decode, self._report_bytes, lambda state: state.ledger.closed)
         return self._hold("watch", shard, FRAMES, STATE_WATCH, CANDIDATES, work)
 
     def _hold_incidents(self, partition: int) -> Holding:
-        work = IncidentsWork(self._parts.incidents)
+        work = IncidentsWork(self._parts.incidents, self._parts.observe_refused)
         return self._hold("incidents", partition, CANDIDATES, STATE_INCIDENTS, ALERTS, work)
 
     def _hold_delivery(self, partition: int) -> Holding:
         async def save() -> None:
             await holding.save()
 
-        outbox = KafkaOutbox(self._parts.receivers_of, save)
+        async def reached() -> int | None:
+            try:
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    root = await newest_root(self._settings, STATE_INCIDENTS)
+            except (KafkaError, TimeoutError):  # whoever asks will ask again
+                return None
+            has_all = root is not None and holding.lease.taken_from(_INCIDENTS) >= root.outputs
+            return root.reached if root is not None and has_all else None
+
+        outbox = KafkaOutbox(self._parts.receivers_of, save, self._parts.is_past)
         holding = self._hold("deliver", partition, ALERTS, STATE_DELIVER, DEAD_LETTERS, outbox)
-        holding.run_beside(lambda: self._parts.open_delivery(outbox))
+        holding.run_beside(lambda: self._parts.open_delivery(outbox, reached))
         return holding
 
     def _hold(self, agent: str, partition: int, given: str, state: str, made: str, work: Work) -> Holding:
         topic = self._settings.topic
-        lane = Lane(agent, partition, topic(given), topic(state), topic(made), self._settings.application, f"{agent}/1")
-        lease = Lease(self._settings, lane, self._name or f"process {os.getpid()}", self._passing)
+        schema, *older = _SCHEMAS[agent]
+        lane = Lane(
+            agent, partition, topic(given), topic(state), topic(made), self._settings.application,
+            schema.format(shape=self._parts.shape), tuple(older),
+        )  # fmt: skip
+        lease = Lease(self._settings, lane, self._owner, self._passing)
         observer = Observer(saved=self._parts.observe_checkpoint)
         if agent == "deliver":
             observer = replace(observer, took=self._take_note_of_alert)

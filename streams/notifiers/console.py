@@ -11,8 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from detectors.events import Alert
+from streams.notifiers.digest import Digest, message_of_digest
 from streams.notifiers.exchange import Http
-from streams.notifiers.message import message_of
+from streams.notifiers.message import Message, message_of
 from streams.notifiers.notifier import Memo, Notifier, NotifierSettings, Sent
 
 _COLOURS = {"page": "red", "ticket": "yellow", "info": "blue"}
@@ -43,11 +44,19 @@ class Console(Notifier):
         self._terminal.print(panel_of(alert, possible_duplicate))
         return Sent(memo)
 
+    async def send_digest(self, http: Http, digest: Digest, possible_duplicate: bool) -> Sent:
+        """Print the digest."""
+        self._terminal.print(_framed(message_of_digest(digest, possible_duplicate), _COLOURS["info"]))
+        return Sent()
+
 
 def panel_of(alert: Alert, possible_duplicate: bool = False) -> Panel:
     """Return an alert in a frame, for a rich console."""
-    message = message_of(alert, possible_duplicate)
     colour = "green" if alert.state == "resolved" else _COLOURS[alert.severity]
+    return _framed(message_of(alert, possible_duplicate), colour)
+
+
+def _framed(message: Message, colour: str) -> Panel:
     lines = Table.grid(padding=(0, 2))
     lines.add_column(style="dim", no_wrap=True)
     lines.add_column(overflow="fold")

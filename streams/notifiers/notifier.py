@@ -18,6 +18,7 @@ import msgspec
 from detectors.events import Alert
 
 if TYPE_CHECKING:
+    from streams.notifiers.digest import Digest
     from streams.notifiers.exchange import Http
 
 Memo = dict[str, str]
@@ -198,6 +199,10 @@ class Notifier(ABC):
         TryAgain
             If it may take it later.
         """
+
+    @abstractmethod
+    async def send_digest(self, http: Http, digest: Digest, possible_duplicate: bool) -> Sent:
+        """Send once what is over by now; nobody is to be woken by it. It raises what :meth:`send` does."""
 
 
 class NotifierSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"):

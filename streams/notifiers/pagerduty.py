@@ -1,7 +1,8 @@
 """PagerDuty: Events API v2. An incident there opens when an alert fires and resolves with it.
 
 The dedup key is the alert's id, so whatever is sent twice is one incident. Updates are not sent: PagerDuty keeps
-the first summary anyway, and a trigger for an incident that somebody has resolved by hand would page anew.
+the first summary anyway, and a trigger for an incident that somebody has resolved by hand would page anew. A digest
+is one incident of severity ``info``, for somebody to read and resolve.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from typing import Any, Literal
 import msgspec
 
 from detectors.events import Alert, Severity
+from streams.notifiers.digest import Digest, message_of_digest
 from streams.notifiers.exchange import Http, post
-from streams.notifiers.message import clip, message_of, where
+from streams.notifiers.message import Message, clip, message_of, where
 from streams.notifiers.notifier import (
     Memo,
     Notifier,
@@ -70,24 +72,42 @@ class PagerDuty(Notifier):
         """Trigger or resolve; updates are not sent."""
         if alert.state == "updated":
             return Sent(memo, told=False)
-        answer = await post(http, self._url, self.event(alert, possible_duplicate))
+        return Sent(memo, await self._post(http, self.event(alert, possible_duplicate)))
+
+    async def send_digest(self, http: Http, digest: Digest, possible_duplicate: bool) -> Sent:
+        """Trigger one incident that wakes nobody whose service takes its urgency from the severity."""
+        message = message_of_digest(digest, possible_duplicate)
+        payload = {
+            "summary": clip(message.headline, SUMMARY_CHARACTERS),
+            "source": "burstwatch",
+            "severity": self._severities["info"],
+            "timestamp": digest.until,
+            "custom_details": _details(message),
+        }
+        event = {"event_action": "trigger", "client": "Burstwatch", "payload": payload}
+        return Sent(answer=await self._post(http, {**self._envelope(digest.alert_id), **event}))
+
+    async def _post(self, http: Http, event: dict[str, Any]) -> str:
+        answer = await post(http, self._url, event)
         try:
             status = msgspec.json.decode(answer, type=_Accepted).status
         except msgspec.DecodeError:
             status = ""
         if status != "success":  # a proxy's page also has status 200
             raise Refused(f"not PagerDuty's success: {clip(answer, 200)}")
-        return Sent(memo, clip(answer, 200))
+        return clip(answer, 200)
+
+    def _envelope(self, alert_id: str) -> dict[str, Any]:
+        return {"routing_key": self._routing_key, "dedup_key": dedup_key_of(alert_id)}
 
     def event(self, alert: Alert, possible_duplicate: bool) -> dict[str, Any]:
         """Return the event that tells of an alert; the routing key in it is still a secret."""
-        envelope: dict[str, Any] = {"routing_key": self._routing_key, "dedup_key": dedup_key_of(alert)}
+        envelope = self._envelope(alert.alert_id)
         if alert.state == "resolved":
             return {**envelope, "event_action": "resolve"}
         message = message_of(alert, possible_duplicate)
         links = [{"href": link.url, "text": link.name} for link in message.links]
         trigger = {"event_action": "trigger", "client": "Burstwatch", "links": links}
-        details = {fact.name: fact.text for fact in message.facts}
         payload = {
             "summary": clip(f"{message.headline}: {message.action}", SUMMARY_CHARACTERS),
             "source": where(alert.scope)[0],
@@ -96,9 +116,14 @@ class PagerDuty(Notifier):
             "component": clip(alert.scope.get("model", ""), 255),
             "group": clip(alert.scope.get("team", ""), 255),
             "class": alert.cause.driver,
-            "custom_details": {**details, "Do now": message.action, "Alert": message.footer},
+            "custom_details": _details(message),
         }
         return {**envelope, **trigger, "payload": {k: v for k, v in payload.items() if v}}
+
+
+def _details(message: Message) -> dict[str, str]:
+    told = {**{fact.name: fact.text for fact in message.facts}, "Do now": message.action, "Alert": message.footer}
+    return {name: text for name, text in told.items() if text}
 
 
 class _Accepted(msgspec.Struct):
@@ -107,11 +132,11 @@ class _Accepted(msgspec.Struct):
     status: str
 
 
-def dedup_key_of(alert: Alert) -> str:
-    """Return the id of the alert, or its hash where PagerDuty would find the id too long.
+def dedup_key_of(alert_id: str) -> str:
+    """Return the id of an alert, or its hash where PagerDuty would find the id too long.
 
     Every alert of one incident has the same one.
     """
-    if len(alert.alert_id) <= DEDUP_KEY_CHARACTERS and alert.alert_id.isprintable() and alert.alert_id:
-        return alert.alert_id
-    return hashlib.sha256(alert.alert_id.encode("utf-8", "surrogatepass")).hexdigest()
+    if len(alert_id) <= DEDUP_KEY_CHARACTERS and alert_id.isprintable() and alert_id:
+        return alert_id
+    return hashlib.sha256(alert_id.encode("utf-8", "surrogatepass")).hexdigest()

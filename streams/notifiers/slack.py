@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from detectors.events import Alert
+from streams.notifiers.digest import Digest, message_of_digest
 from streams.notifiers.exchange import Http, post
 from streams.notifiers.message import Message, message_of
 from streams.notifiers.notifier import (
@@ -27,7 +28,7 @@ from streams.notifiers.notifier import (
     require_web_address,
     secret_of,
 )
-from streams.notifiers.slack_blocks import blocks_of, fallback_of, headline_of
+from streams.notifiers.slack_blocks import OVER, blocks_of, fallback_of, headline_of, sign_of
 
 _LATER = frozenset(
     {"ratelimited", "rate_limited", "fatal_error", "internal_error", "service_unavailable", "request_timeout"}
@@ -84,11 +85,18 @@ class SlackWebhook(Notifier):
         """Post the message; updates are not told, since a webhook cannot edit."""
         if alert.state == "updated":
             return Sent(memo, told=False)
-        message = message_of(alert, possible_duplicate)
-        answer = await post(http, self._url, _content(alert, message))
+        await self._post(http, _content(alert, message_of(alert, possible_duplicate)))
+        return Sent(memo, answer="ok")
+
+    async def send_digest(self, http: Http, digest: Digest, possible_duplicate: bool) -> Sent:
+        """Post the digest."""
+        await self._post(http, _shown(OVER, message_of_digest(digest, possible_duplicate)))
+        return Sent(answer="ok")
+
+    async def _post(self, http: Http, content: dict[str, Any]) -> None:
+        answer = await post(http, self._url, content)
         if answer.strip() != "ok":  # a login page in between also answers 200
             raise Refused(f"not Slack's ok: {answer[:100]}")
-        return Sent(memo, answer="ok")
 
 
 class SlackBot(Notifier):
@@ -125,6 +133,12 @@ class SlackBot(Notifier):
         }
         await self._call(http, "chat.postMessage", thread)
         return Sent(memo, answer="ok")
+
+    async def send_digest(self, http: Http, digest: Digest, possible_duplicate: bool) -> Sent:
+        """Post the digest; nothing will ever be edited in it."""
+        content = _shown(OVER, message_of_digest(digest, possible_duplicate))
+        await self._call(http, "chat.postMessage", {"channel": self._channel, **content})
+        return Sent(answer="ok")
 
     async def _post_new(self, http: Http, alert: Alert, message: Message) -> Sent:
         content = {"channel": self._channel, **_content(alert, message)}
@@ -183,10 +197,14 @@ class _SlackError(Refused):
 
 
 def _content(alert: Alert, message: Message) -> dict[str, Any]:
-    return {"text": fallback_of(alert, message), "blocks": blocks_of(alert, message)}
+    return _shown(sign_of(alert), message)
+
+
+def _shown(sign: str, message: Message) -> dict[str, Any]:
+    return {"text": fallback_of(sign, message), "blocks": blocks_of(sign, message)}
 
 
 def _news(alert: Alert, message: Message, possible_duplicate: bool) -> dict[str, Any]:
     """Return a reply in the thread: what is new, in a line or two."""
-    first = headline_of(alert, message)
+    first = headline_of(sign_of(alert), message)
     return {"text": f"{first}\n{message.footer}" if possible_duplicate else first}

@@ -16,6 +16,7 @@ TEXT_CHARACTERS = 4000
 
 _FACT_CHARACTERS = 340
 _SIGNS = {"page": "🔴", "ticket": "🟠", "info": "🔵"}
+OVER = "✅"
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
@@ -43,21 +44,26 @@ def escape(text: str, limit: int = SECTION_CHARACTERS) -> str:
     return "".join(kept) + "…"
 
 
-def headline_of(alert: Alert, message: Message) -> str:
-    """Return the headline as mrkdwn, with a sign for its severity."""
-    return f"{_sign(alert)} *{escape(message.headline, 600)}*"
+def sign_of(alert: Alert) -> str:
+    """Return the sign that shows an alert's severity, or that it is over."""
+    return OVER if alert.state == "resolved" else _SIGNS[alert.severity]
 
 
-def fallback_of(alert: Alert, message: Message) -> str:
+def headline_of(sign: str, message: Message) -> str:
+    """Return the headline as mrkdwn, behind a sign."""
+    return f"{sign} *{escape(message.headline, 600)}*"
+
+
+def fallback_of(sign: str, message: Message) -> str:
     """Return what a phone's lock screen shows, and readers that show no blocks."""
-    return f"{_sign(alert)} {escape(message.headline, 800)}\n{escape(message.action, 1500)}".rstrip()
+    return f"{sign} {escape(message.headline, 800)}\n{escape(message.action, 1500)}".rstrip()
 
 
-def blocks_of(alert: Alert, message: Message) -> list[dict[str, Any]]:
+def blocks_of(sign: str, message: Message) -> list[dict[str, Any]]:
     """Return a message as blocks: headline, facts, what to do, links, footer."""
     facts = "\n".join(f"*{fact.name}*  {escape(fact.text, _FACT_CHARACTERS)}" for fact in message.facts)
     blocks: list[dict[str, Any]] = [
-        {"type": "header", "text": {"type": "plain_text", "text": clip(f"{_sign(alert)} {message.headline}", 150)}},
+        {"type": "header", "text": {"type": "plain_text", "text": clip(f"{sign} {message.headline}", 150)}},
         _section(facts),
     ]
     if message.action:
@@ -66,10 +72,6 @@ def blocks_of(alert: Alert, message: Message) -> list[dict[str, Any]]:
         blocks.append(_section(links))
     footer = {"type": "mrkdwn", "text": escape(message.footer, 600), "verbatim": True}
     return [*blocks, {"type": "context", "elements": [footer]}]
-
-
-def _sign(alert: Alert) -> str:
-    return "✅" if alert.state == "resolved" else _SIGNS[alert.severity]
 
 
 def _section(text: str) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """A webhook of your own: the alert as JSON, signed.
 
 The body is ``{"alert": {...}, "message": {...}, "possible_duplicate": false}``: the alert of the wire format, and
-the same in words. With ``secret_env``, ``X-Burstwatch-Signature-256: sha256=HEX`` is the HMAC-SHA-256 of the body.
+the same in words. What was over before anybody could be told comes as one ``{"digest": {...}, ...}`` instead.
+With ``secret_env``, ``X-Burstwatch-Signature-256: sha256=HEX`` is the HMAC-SHA-256 of the body.
 ``Idempotency-Key`` is the same whenever the same word of an alert is sent again.
 """
 
@@ -15,6 +16,7 @@ from urllib.parse import quote
 import msgspec
 
 from detectors.events import Alert
+from streams.notifiers.digest import Digest, message_of_digest
 from streams.notifiers.exchange import Http, post
 from streams.notifiers.message import Message, clip, message_of
 from streams.notifiers.notifier import (
@@ -49,6 +51,14 @@ class WebhookBody(msgspec.Struct, frozen=True):
     possible_duplicate: bool
 
 
+class DigestBody(msgspec.Struct, frozen=True):
+    """What is posted for incidents that are over."""
+
+    digest: Digest
+    message: Message
+    possible_duplicate: bool
+
+
 class Webhook(Notifier):
     """Posts every word of an alert: firing, updated, resolved.
 
@@ -66,12 +76,21 @@ class Webhook(Notifier):
 
     async def send(self, http: Http, alert: Alert, memo: Memo | None, possible_duplicate: bool) -> Sent:
         """Post the alert."""
-        body = msgspec.json.encode(WebhookBody(alert, message_of(alert, possible_duplicate), possible_duplicate))
-        headers: dict[str, str | Secret] = {"Idempotency-Key": quote(f"{alert.alert_id}/{alert.sequence}")[:1000]}
+        body = WebhookBody(alert, message_of(alert, possible_duplicate), possible_duplicate)
+        answer = await self._post(http, f"{alert.alert_id}/{alert.sequence}", msgspec.json.encode(body))
+        return Sent(memo, answer)
+
+    async def send_digest(self, http: Http, digest: Digest, possible_duplicate: bool) -> Sent:
+        """Post the digest."""
+        body = DigestBody(digest, message_of_digest(digest, possible_duplicate), possible_duplicate)
+        return Sent(answer=await self._post(http, digest.alert_id, msgspec.json.encode(body)))
+
+    async def _post(self, http: Http, key: str, body: bytes) -> str:
+        headers: dict[str, str | Secret] = {"Idempotency-Key": quote(key)[:1000]}
         if self._key is not None:
             headers["X-Burstwatch-Signature-256"] = f"sha256={signature_of(self._key.reveal(), body)}"
         hidden = [self._key] if self._key else []
-        return Sent(memo, clip(await post(http, self._url, body, headers, hidden), 200))
+        return clip(await post(http, self._url, body, headers, hidden), 200)
 
 
 def signature_of(key: str, body: bytes) -> str:

@@ -42,12 +42,12 @@ class ReplaySummary(msgspec.Struct):
     def count(self, passed: Passed, tell: Listeners) -> None:
         """Add what the stages made of some messages, and tell of it."""
         self.taken += passed.intake.taken
-        self.rejected += len(passed.intake.rejects)
+        self.rejected += len(passed.rejects)
         self.unpriced += passed.intake.unpriced
         self.late += sum(report.late for report in passed.reports)
         self.duplicates += sum(report.duplicates for report in passed.reports)
         self.alerts += len(passed.alerts)
-        for reject in passed.intake.rejects:
+        for reject in passed.rejects:
             tell.reject(reject)
         for report in passed.reports:
             tell.minute(report)
@@ -55,11 +55,13 @@ class ReplaySummary(msgspec.Struct):
             tell.alert(alert)
 
 
-def replay(stages: Stages, usage: Path, deployments: Path | None, tell: Listeners) -> ReplaySummary:
-    """Replay usage in its order of arrival, and deployments.
+def replay(
+    stages: Stages, usage: Path, deployments: Path | None, tell: Listeners, feedback: Path | None = None
+) -> ReplaySummary:
+    """Replay usage in its order of arrival, deployments, and what people decided.
 
-    Deployments are read first: each takes effect in the minute in which it was made, not before, which is what
-    merging them by time would give.
+    Deployments and decisions are read first: each takes effect in the minute in which it was made, not before, which
+    is what merging them by time would give.
 
     Parameters
     ----------
@@ -71,11 +73,16 @@ def replay(stages: Stages, usage: Path, deployments: Path | None, tell: Listener
         The same, or None.
     tell
         Who is told what happens.
+    feedback
+        Decisions on alerts; the same, or None.
     """
     pipeline, summary = Pipeline(stages), ReplaySummary()
     if deployments is not None:
         lines = enumerate(lines_of(deployments))
         summary.count(pipeline.feed([RawMessage("deployments", 0, n, line) for n, line in lines]), tell)
+    if feedback is not None:
+        lines = enumerate(lines_of(feedback))
+        summary.count(pipeline.feed([RawMessage("feedback", 0, n, line) for n, line in lines]), tell)
     messages = (RawMessage("usage", 0, n, line) for n, line in enumerate(lines_of(usage)))
     while batch := list(islice(messages, MESSAGES_AT_ONCE)):
         summary.count(pipeline.feed(batch), tell)

@@ -1,4 +1,4 @@
-"""Events by HTTP: ``POST /v1/usage``, ``/v1/deployments``, and ``/v1/feedback`` where a runtime uses it.
+"""Events by HTTP: ``POST /v1/usage``, ``/v1/deployments`` and ``/v1/feedback``, as far as a runtime uses them.
 
 A body is one event, a JSON array, NDJSON, or CloudEvents (structured or batch). The answers:
 

@@ -1,9 +1,11 @@
-"""``make bench``: the benchmarks by name; without a name, all that need nothing but Python."""
+"""``make bench``: the benchmarks by name; without a name all, those that need a broker where one can be started."""
 
 from __future__ import annotations
 
 import sys
 from importlib import import_module
+
+from tests.broker.broker import BrokerMissingError, brokers_named, require_java_and_maven
 
 BENCHMARKS = {
     "forest": ("tests.benchmarks.forest", "the isolation forest on a batch; peer: scikit-learn"),
@@ -19,19 +21,40 @@ BENCHMARKS = {
 }
 """By name: the module whose ``main(words)`` measures and prints, and what it measures."""
 
+BENCHMARKS_WITH_A_BROKER = {
+    "kafka": ("tests.benchmarks.kafka.throughput", "events a second from Kafka to verdict; four peers that only sum"),
+    "latency": ("tests.benchmarks.kafka.latency", "seconds from an event to its page, at half of full load"),
+    "recovery": ("tests.benchmarks.kafka.recovery", "seconds until a killed worker with 100,000 series is back"),
+    "workers": ("tests.benchmarks.kafka.workers", "two workers against one"),
+    "backpressure": ("tests.benchmarks.kafka.backpressure", "a flood: memory of a worker, and what is seen of it"),
+}
+"""The same for those that start Apache Kafka."""
+
 
 def main(words: list[str]) -> None:
     """Run one benchmark with its arguments, or all of them."""
-    if words and words[0] in BENCHMARKS:
-        import_module(BENCHMARKS[words[0]][0]).main(words[1:])
+    every = {**BENCHMARKS, **BENCHMARKS_WITH_A_BROKER}
+    if words and words[0] in every:
+        import_module(every[words[0]][0]).main(words[1:])
     elif words:
-        named = "\n".join(f"  {name:12} {what}" for name, (_, what) in BENCHMARKS.items())
+        named = "\n".join(f"  {name:12} {what}" for name, (_, what) in every.items())
         raise SystemExit(f"no benchmark is called {words[0]}; there are\n{named}")
     else:
-        for name, (module, what) in BENCHMARKS.items():
+        for name, (module, what) in (every if _has_broker() else BENCHMARKS).items():
             sys.stdout.write(f"# {name}: {what}\n\n")
             sys.stdout.flush()
             import_module(module).main([])
+
+
+def _has_broker() -> bool:
+    if brokers_named():
+        return True
+    try:
+        require_java_and_maven()
+    except BrokerMissingError as missing:
+        sys.stdout.write(f"Left out: {', '.join(BENCHMARKS_WITH_A_BROKER)}. {missing}\n\n")
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from detectors.events import Alert, Cause, DeploymentEvent, Intent, MonthEnd
+from streams.notifiers.digest import digest_of
 
 ONSET = datetime(2026, 10, 9, 9, 14, tzinfo=UTC)
 
@@ -67,3 +68,12 @@ GROWN = later(5, 2, severity="page")
 def another(number: int) -> Alert:
     """Return the firing of another incident."""
     return msgspec.structs.replace(FIRING, alert_id=f"bw-other-{number}")
+
+
+def past(number: int) -> Alert:
+    """Return the end of another incident."""
+    return msgspec.structs.replace(RESOLVED, alert_id=f"bw-past-{number}")
+
+
+DIGEST = digest_of([past(1), past(2)])
+"""Two incidents that were over before anybody could be told."""

@@ -5,7 +5,7 @@ import pytest
 
 from streams.delivery.delivery import Delivery
 from streams.notifiers import PagerDutySettings
-from tests.contracts.alerts import FIRING, GROWN, RESOLVED, TICKET, UPDATED
+from tests.contracts.alerts import DIGEST, FIRING, GROWN, RESOLVED, TICKET, UPDATED
 from tests.contracts.conftest import Deliver
 from tests.contracts.local_server import Fault
 from tests.contracts.pagerduty_server import PagerDutyServer
@@ -82,3 +82,11 @@ async def test_a_wrong_key_is_a_dead_letter_with_pagerdutys_reason_but_not_the_k
     assert (outcome.status, outcome.attempts) == ("dead", 1)
     assert "Length of 'routing_key' is incorrect" in outcome.answer
     assert "too-short-a-key" not in outcome.answer
+
+
+async def test_a_digest_is_one_incident_that_is_no_page(pagerduty: PagerDutyServer, pager: Delivery) -> None:
+    for _ in range(2):
+        assert (await pager.deliver(DIGEST, "it")).status == "delivered", pagerduty.refused
+    (incident,) = pagerduty.incidents
+    assert (incident.dedup_key, incident.payload["severity"]) == (DIGEST.alert_id, "info")
+    assert incident.payload["summary"].startswith("While catching up: 2 incidents, over by now, $181.00")

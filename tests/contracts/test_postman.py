@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from detectors.events import Alert
-from streams.delivery.outbox import SqliteOutbox
 from streams.delivery.postman import Postman
 from streams.delivery.routes import Route, Routes
+from streams.delivery.sqlite_outbox import SqliteOutbox
 from streams.notifiers import PagerDutySettings, ReceiverSettings, SlackSettings, open_receivers
 from tests.contracts.alerts import FIRING, RESOLVED, UPDATED, another
 from tests.contracts.conftest import QUICK

@@ -10,7 +10,7 @@ from streams.delivery.delivery import Delivery
 from streams.delivery.routes import RetrySettings
 from streams.notifiers import SlackSettings
 from streams.notifiers.exchange import open_http
-from tests.contracts.alerts import FIRING, GROWN, RESOLVED, TICKET, UPDATED, another
+from tests.contracts.alerts import DIGEST, FIRING, GROWN, RESOLVED, TICKET, UPDATED, another
 from tests.contracts.conftest import QUICK, Deliver
 from tests.contracts.local_server import Fault
 from tests.contracts.slack_server import SlackServer
@@ -215,3 +215,12 @@ async def test_told_to_stop_it_does_not_sit_out_a_long_pause(slack: SlackServer,
         slack_webhook.stop()
         outcome = await delivering
     assert (outcome.status, outcome.attempts, outcome.possible_duplicate) == ("retry", 1, False)
+
+
+async def test_a_digest_is_one_message_in_either_way(slack: SlackServer, slack_either_way: Delivery) -> None:
+    outcome = await slack_either_way.deliver(DIGEST, "it", possible_duplicate=True)
+    assert outcome.status == "delivered", slack.refused
+    (message,) = slack.messages
+    assert message.text.startswith("✅ While catching up: 2 incidents")
+    for essential in ("2026-10-09 09:14 UTC", "answers", "$90.50 above expected", "may have been sent before"):
+        assert essential in message.shown()

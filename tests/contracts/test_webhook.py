@@ -10,8 +10,8 @@ from aiohttp import web
 
 from detectors.events import Alert
 from streams.notifiers import WebhookSettings
-from streams.notifiers.webhook import WebhookBody
-from tests.contracts.alerts import FIRING, RESOLVED, UPDATED
+from streams.notifiers.webhook import DigestBody, WebhookBody
+from tests.contracts.alerts import DIGEST, FIRING, RESOLVED, UPDATED
 from tests.contracts.conftest import Deliver
 from tests.contracts.local_server import Fault, LocalServer
 
@@ -24,6 +24,7 @@ class SignedServer(LocalServer):
     def __init__(self) -> None:
         super().__init__()
         self.bodies: dict[str, WebhookBody] = {}
+        self.digests: dict[str, DigestBody] = {}
 
     def routes(self) -> list[web.RouteDef]:
         return [web.post("/alerts", self._take)]
@@ -33,7 +34,11 @@ class SignedServer(LocalServer):
         expected = "sha256=" + hmac.new(KEY.encode(), body, hashlib.sha256).hexdigest()
         if not hmac.compare_digest(request.headers.get("X-Burstwatch-Signature-256", ""), expected):
             return web.Response(status=401, text="bad signature")
-        self.bodies[request.headers["Idempotency-Key"]] = msgspec.json.decode(body, type=WebhookBody)
+        key = request.headers["Idempotency-Key"]
+        if "digest" in msgspec.json.decode(body):
+            self.digests[key] = msgspec.json.decode(body, type=DigestBody)
+        else:
+            self.bodies[key] = msgspec.json.decode(body, type=WebhookBody)
         return web.Response(status=204)
 
 
@@ -75,3 +80,10 @@ async def test_a_redirect_is_not_followed(server: SignedServer, delivery_to: Del
     server.faults.append(Fault(status=307, headers={"Location": "http://elsewhere.example/"}))
     delivery = delivery_to(SIGNED, {"URL": f"{server.base_url}/alerts", "KEY": KEY})
     assert (await delivery.deliver(FIRING, "it")).answer == "HTTP 307"
+
+
+async def test_a_digest_arrives_whole_and_signed(server: SignedServer, delivery_to: Deliver) -> None:
+    delivery = delivery_to(SIGNED, {"URL": f"{server.base_url}/alerts", "KEY": KEY})
+    assert (await delivery.deliver(DIGEST, "it")).status == "delivered", server.refused
+    assert {key: body.digest for key, body in server.digests.items()} == {DIGEST.alert_id: DIGEST}
+    assert server.bodies == {}

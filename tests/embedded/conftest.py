@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from tests.embedded.running import ROOT, TOKEN, Service
+from tests.faults.receiver import Receiver
 
 
 @pytest.fixture
@@ -19,6 +20,13 @@ def service(tmp_path: Path) -> Iterator[Service]:
     yield service
     if service.process is not None and service.process.poll() is None:
         service.end(signal.SIGKILL)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    receiver = Receiver()
+    yield receiver
+    receiver.close()
 
 
 @pytest_asyncio.fixture

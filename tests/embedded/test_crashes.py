@@ -30,7 +30,7 @@ def without_crashes(config: Path, lines: list[bytes]) -> tuple[int, list[bytes]]
     tally = Tally()
     for start in range(0, len(lines), 1000):
         numbered = enumerate(lines[start : start + 1000], start)
-        detectors = [d.title for d in settings.detectors if not d.pooled]
+        detectors = [d.title for d in plan_of(settings).detectors if not d.pooled]
         tally.add(pipeline.feed([RawMessage("usage", 0, n, line) for n, line in numbered]), 0.0, detectors)
     return Totals().plus(tally).spend_nano, [msgspec.json.encode(alert) for alert in tally.alerts]
 

@@ -13,6 +13,7 @@ from tests.embedded.running import Service, wait_until
 ROUTES = """
 receivers: {ours: {type: webhook, url_env: ALERT_URL}}
 default: [ours]
+digest: {after_minutes: null}
 retries: {first_pause_seconds: 0.1, longest_pause_seconds: 0.2}
 """
 

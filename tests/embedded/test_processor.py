@@ -8,12 +8,13 @@ import msgspec
 import pytest
 
 from detectors.admission import IntakeSettings
+from detectors.events import Alert
 from detectors.intake import Intake, IntakeOutput, IntakeState, RawMessage
 from detectors.prices import PriceTable
 from streams.app import Stages, build_stages, plan_of
 from streams.configuration.settings import find_folder, load
-from streams.delivery.outbox import SqliteOutbox
 from streams.delivery.routes import Routes
+from streams.delivery.sqlite_outbox import SqliteOutbox
 from streams.embedded.processor import Configuration, PoisonError, Processor
 from streams.embedded.store import Store
 from streams.metrics import Metrics
@@ -48,8 +49,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def processor_of(store: Store) -> Processor:
-    detectors = tuple(detector.title for detector in load(find_folder(None)).detectors if not detector.pooled)
-    configuration = Configuration(fragile_stages, detectors, 3.0, 1440, Routes(receivers={}, default=()))
+    detectors = tuple(detector.title for detector in plan_of(load(find_folder(None))).detectors if not detector.pooled)
+    configuration = Configuration(fragile_stages, detectors, 1440, Routes(receivers={}, default=()))
     return Processor(store, configuration, Metrics("1", "embedded"), checkpoint_seconds=1.0, idle_seconds=60.0)
 
 
@@ -104,3 +105,32 @@ def test_a_restart_goes_on_where_the_last_checkpoint_was(store: Store) -> None:
     assert saved is not None
     assert (saved.totals.taken, saved.totals.duplicate) == (100, 0)
     assert saved.totals.spend_nano == 99 * 500_000_000
+
+
+def test_a_decision_goes_to_the_alert_it_names_and_one_on_no_alert_is_refused_at_once(store: Store) -> None:
+    processor = processor_of(store)
+    unpriced = json.dumps({**json.loads(event(1)), "cost_usd": None}).encode()
+    put(store, [event(0), unpriced, event(2)])
+    run_dry(processor, store)
+    (ticket,) = alerts_in(store)
+    said = {"time": "2026-10-01T00:02:00Z", "alert_id": ticket.alert_id, "decision": "false", "by": "ana"}
+    known, unknown = (json.dumps({**said, **more}).encode() for more in ({}, {"alert_id": "bw-0000000000000000"}))
+
+    seen = processor.inspect([RawMessage("feedback", 0, n, line) for n, line in enumerate((known, unknown))])
+    assert [(reject.offset, reject.reason) for reject in seen.rejects] == [(1, "unknown_alert")]
+
+    store.append([("feedback", 1_790_900_000.0, known), ("feedback", 1_790_900_000.0, unknown)])
+    put(store, [event(3), event(4)])
+    run_dry(processor, store)
+    saved = store.load()
+    assert saved is not None
+    assert saved.totals.rejected == 1
+    update = alerts_in(store)[-1]
+    assert (update.alert_id, update.state) == (ticket.alert_id, "updated")
+    assert update.decision is not None
+    assert update.decision.by == "ana"
+
+
+def alerts_in(store: Store) -> list[Alert]:
+    asked = "SELECT alert FROM deliveries ORDER BY number"
+    return [msgspec.json.decode(row[0], type=Alert) for row in store._connection.execute(asked)]

@@ -142,13 +142,23 @@ def test_a_second_service_on_the_same_state_is_refused(service: Service) -> None
     assert (code, "another burstwatch uses the state file" in service.printed()) == (1, True)
 
 
-def test_a_state_of_another_number_of_shards_is_refused(service: Service) -> None:
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ("intake: {shards: 9}", "the state has 4 shards, the configuration 9"),
+        (
+            "views: [[service], [model]]",
+            "service, model, the configuration has views service; model: set them back",
+        ),
+    ],
+)
+def test_a_state_that_does_not_fit_the_configuration_is_refused(service: Service, changed: str, told: str) -> None:
     service.start()
     service.end(signal.SIGTERM)
-    service.configure("intake: {shards: 9}\n")
+    service.configure(f"{changed}\n")
     service.launch()
     assert service.wait() == 1
-    assert "the state has 4 shards, the configuration 9" in service.printed()
+    assert told in service.printed()
 
 
 async def test_a_full_disk_is_told_and_got_over(service: Service, client: Client) -> None:

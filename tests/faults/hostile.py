@@ -113,9 +113,8 @@ def _far_time(luck: random.Random, identity: str) -> bytes:
 
 def _bad_text(luck: random.Random, identity: str) -> bytes:
     whole = _bytes(event(identity, service="SPOILED"))
-    return whole.replace(
-        b"SPOILED", luck.choice((b"\xed\xa0\x80", b"\xff\xff", b"\\ud8", b"\\x41", b"a\x00b", b"a\nb"))
-    )
+    halves = b"\xed\xa0\x80", b"\\ud800", b"\\udc00x", b"\\ud800\\ud800"
+    return whole.replace(b"SPOILED", luck.choice((*halves, b"\xff\xff", b"\\ud8", b"\\x41", b"a\x00b", b"a\nb")))
 
 
 def _other_json(luck: random.Random, _: str) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -24,12 +25,15 @@ CHUNKS = 24
 """Half an hour each; every one has alerts in it."""
 PARTITIONS = 2
 ALL_DONE_SECONDS = 90
+SELDOM_SECONDS = 600
 NEXT_CHUNK_SECONDS = 6
-ROUTES = """
+WEBHOOK = """
 receivers: {ours: {type: webhook, url_env: ALERT_URL}}
 default: [ours]
-retries: {first_pause_seconds: 0.1, longest_pause_seconds: 0.3, timeout_seconds: 3}
+retries: {first_pause_seconds: 0.1, longest_pause_seconds: 0.3, give_way_after_seconds: 1, timeout_seconds: 3}
 """
+ROUTES = f"{WEBHOOK}digest: {{after_minutes: null}}\n"
+"""Every word by itself, however old."""
 
 
 class StruckWorker(Worker):
@@ -70,6 +74,12 @@ class StruckWorker(Worker):
         """End it at once."""
         self.send(signal.SIGKILL)
         self.wait()
+
+    def throw_out(self, how: signal.Signals) -> None:
+        """End it, whatever it is at, and let nobody start it again."""
+        self.is_tended = False
+        self.send(how)
+        assert self.wait() in (0, -how, GIVEN_UP), self.log[-3000:]
 
     def leave(self) -> None:
         """Stop it as an orchestrator does, and see that it ends well."""
@@ -116,6 +126,12 @@ class Run:
         """Put the next chunks on Kafka."""
         for _ in range(min(chunks, len(self._chunks))):
             send(self.settings, self._chunks.pop(0))
+
+    def save_seldom(self) -> None:
+        """Let workers that begin from now on emit, and make no checkpoint."""
+        file = self.config / "burstwatch.yaml"
+        seldom = f"checkpoint_seconds: {SELDOM_SECONDS}"
+        file.write_text(re.sub(r"checkpoint_seconds: [\d.]+", seldom, file.read_text()))
 
     def send_until(self, condition: Callable[[], bool], worker: StruckWorker) -> None:
         """Send a chunk, and further ones until the worker has come to its point."""

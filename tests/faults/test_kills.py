@@ -17,6 +17,8 @@ STRIKES = {
     "deliver": [f"deliver-0: {point}@3:kill" for point in AROUND_TRANSACTIONS],
 }
 
+POSTS = (2, 5, 9)
+"""The receiver has them, and the worker does not know it."""
 
 long = pytest.mark.long
 
@@ -34,6 +36,13 @@ def test_a_worker_killed_at_every_point_is_exact(run: Run, stage: str) -> None:
         assert worker.was_struck, worker.log[-3000:]
     worker.begin()
     run.finish()
+
+
+def test_killed_in_the_midst_of_a_post_it_sends_again_and_says_so(run: Run) -> None:
+    worker = run.worker("one").begin()
+    run.receiver.on_post = lambda count: worker.kill() if count in POSTS else None
+    run.finish()
+    assert sum(is_marked for _, is_marked in run.receiver.told()) >= len(POSTS)
 
 
 @long

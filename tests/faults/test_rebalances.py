@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 from functools import partial
 
 import pytest
@@ -11,6 +12,7 @@ from tests.faults.run import Run
 
 KILLS = 6
 VISITS = 4
+GUESTS, STORMS = 3, 6
 
 
 @pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 9))])
@@ -34,6 +36,23 @@ def test_a_worker_that_joins_and_leaves_again_and_again_disturbs_nothing(run: Ru
         run.wait(guest.is_ready, "the guest to hold its part")
         run.send(2)
         guest.leave()
+    run.finish()
+
+
+@pytest.mark.long
+def test_a_storm_of_rebalances_disturbs_nothing(run: Run) -> None:
+    luck = random.Random(11)
+    guests = [run.worker(f"guest-{number}") for number in range(GUESTS)]
+    run.worker("steady").begin()
+    for _ in range(STORMS):
+        for guest in guests:
+            if guest.process is None or guest.has_ended:
+                guest.begin()
+        run.send(2)
+        for guest in luck.sample(guests, GUESTS - 1):  # each in the midst of the rebalance that the one before caused
+            run.wait(partial(guest.has_said, "intake_assigned"), "the guest to come in")
+            if not guest.has_ended:
+                guest.throw_out(luck.choice([signal.SIGTERM, signal.SIGKILL]))
     run.finish()
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.broker.broker import Broker, brokers_named
-from tests.faults.run import Run, a_run
+from tests.faults.reference import expected
+from tests.faults.run import CHUNKS, Run, a_run
+from tests.faults.workload import SERVICES
 
 OUTAGES = 2
 
@@ -30,8 +32,10 @@ def test_a_broker_killed_and_started_again_loses_nothing(tmp_path: Path) -> None
 def test_a_dead_receiver_holds_up_nobody_and_hears_each_incident_in_order(run: Run) -> None:
     run.receiver.is_down = True
     run.worker("one").begin()
-    run.send(12)
-    run.wait(lambda: run.alerts_raised() > 10, "alerts although nobody can be told")
+    run.send(CHUNKS)
+    raised = len(expected(run.settings, run.config).alerts)
+    run.wait(lambda: run.alerts_raised() == raised, "every alert, although nobody can be told")
+    run.wait(lambda: run.receiver.refused > 3 * len(SERVICES), "each incident to have given way to the others")
     assert run.receiver.told() == []
 
     run.receiver.is_down = False
@@ -39,4 +43,4 @@ def test_a_dead_receiver_holds_up_nobody_and_hears_each_incident_in_order(run: R
 
     words = [key.rsplit("/", 1) for key, _ in run.receiver.told()]
     told = {incident: [int(number) for name, number in words if name == incident] for incident, _ in words}
-    assert all(numbers == sorted(numbers) for numbers in told.values())
+    assert all(numbers == list(range(1, len(numbers) + 1)) for numbers in told.values())

@@ -12,6 +12,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -33,6 +34,13 @@ FROM, UNTIL = "2026-10-09", "2026-10-11T10"
 MIDDLE = b'"time":"2026-10-10T05:30:00Z"'
 
 
+def decision_on(alerts: list[bytes]) -> bytes:
+    """What somebody says of the first page, twenty minutes after it."""
+    page = next(a for a in (msgspec.json.decode(line, type=Alert) for line in alerts) if is_page(a))
+    said = {"time": page.time + timedelta(minutes=20), "alert_id": page.alert_id, "decision": "intended", "by": "ana"}
+    return msgspec.json.encode(said) + b"\n"
+
+
 class Sample:
     """Some days of a few services of the carried sample, and what ``replay`` says of them."""
 
@@ -43,17 +51,20 @@ class Sample:
         with (SAMPLE / "deployments.ndjson").open("rb") as lines:
             wanted = (line for line in lines if json.loads(line)["service"] in SERVICES)
             self.deployments.write_bytes(b"".join(wanted))
-        alerts, spend = folder / "alerts.ndjson", folder / "spend.ndjson"
+        alerts, spend, self.feedback = folder / "alerts.ndjson", folder / "spend.ndjson", folder / "feedback.ndjson"
         config = write_config(folder / "config", {})
-        given = (self.usage, "--deployments", self.deployments, "--config", config)
-        burstwatch("replay", *given, "--alerts", alerts, "--spend", spend)
+        given = (self.usage, "--deployments", self.deployments, "--config", config, "--alerts", alerts)
+        burstwatch("replay", *given)
+        self.feedback.write_bytes(decision_on(alerts.read_bytes().splitlines()))
+        burstwatch("replay", *given, "--feedback", self.feedback, "--spend", spend)
         self.alerts = alerts.read_bytes().splitlines()
         self.spend_usd = sum(json.loads(line)["cost_nano"] for line in spend.read_bytes().splitlines()) / NANO
 
     @property
     def events(self) -> list[bytes]:
-        """Usage and deployments."""
-        return self.usage.read_bytes().splitlines() + self.deployments.read_bytes().splitlines()
+        """Usage, deployments and what was decided."""
+        files = (self.usage, self.deployments, self.feedback)
+        return [line for file in files for line in file.read_bytes().splitlines()]
 
     @property
     def pages(self) -> list[bytes]:
@@ -68,6 +79,7 @@ class Sample:
     def publish(self, config: Path) -> None:
         """Put it on Kafka."""
         burstwatch("publish", self.deployments, "--topic", "deployments", "--config", config)
+        burstwatch("publish", self.feedback, "--topic", "feedback", "--config", config)
         burstwatch("publish", self.usage, "--topic", "usage", "--config", config)
 
     def halves(self) -> tuple[Path, Path]:

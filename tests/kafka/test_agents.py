@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import NoReturn, cast
 
 import pytest
 
 from streams.kafka.agents import Agent, Holding, Message
+from streams.kafka.lease import Lease
+from streams.kafka.settings import KafkaSettings
+from streams.kafka.work import Work
 
 
 class Input:
@@ -74,6 +79,27 @@ class Group:
         raise error
 
 
+class DeafLease:
+    """A lease whose acquisition swallows a cancellation, as aiokafka does where it comes at the wrong moment."""
+
+    lane = SimpleNamespace(name="watch-0")
+    is_behind = False
+
+    def __init__(self) -> None:
+        self.is_released = False
+
+    async def acquire(self) -> dict[str, bytes]:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return {}
+
+    async def emit(self) -> None:
+        """There is nothing to send."""
+
+    async def release(self) -> None:
+        self.is_released = True
+
+
 @pytest.fixture
 async def group() -> AsyncIterator[Group]:
     group = Group()
@@ -130,3 +156,13 @@ async def test_an_agent_that_has_closed_takes_nothing_more(group: Group) -> None
     await group.agent.assign([0])
     await group.send(0, 1)
     assert group.agent.held == {}
+
+
+async def test_a_partition_that_is_being_acquired_closes_although_a_cancellation_was_swallowed() -> None:
+    lease, work = DeafLease(), SimpleNamespace(load=lambda pages: None)
+    holding = Holding(cast("Lease", lease), cast("Work", work), KafkaSettings(), Group._give_up)
+    holding.open()
+    await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        await holding.close()
+    assert lease.is_released

@@ -8,9 +8,11 @@ from collections.abc import Callable
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
+from streams.kafka.checkpoint import LARGEST_PART_BYTES
 from streams.kafka.client import new_producer, open_admin
-from streams.kafka.lease import LARGEST_PART_BYTES, InputGapError, Lane, Lease, LeaseLostError, Place, StateError
+from streams.kafka.lease import InputGapError, Lane, Lease, LeaseLostError, Place, StateError
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.topics import create_topics
 from tests.kafka.reading import read_topic
@@ -49,12 +51,14 @@ def expected_outputs(inputs: int = INPUTS) -> list[bytes]:
 class Owner:
     """One process's hold on the partition."""
 
-    def __init__(self, kafka: KafkaSettings, name: str = "owner", crash_at: str = "", after: int = 0) -> None:
+    def __init__(
+        self, kafka: KafkaSettings, name: str = "owner", crash_at: str = "", after: int = 0, **changed: object
+    ) -> None:
         self.passed: list[str] = []
         self._crash_at, self._after = crash_at, after
         topic = kafka.topic
         lane = Lane(AGENT, 0, topic("frames"), topic("state-watch"), topic("candidates"), kafka.application, "count/1")
-        self.lease = Lease(kafka, lane, name, self._pass)
+        self.lease = Lease(kafka, replace(lane, **changed), name, self._pass)
         self.stage = Counting({})
 
     async def _pass(self, point: str) -> None:
@@ -234,7 +238,7 @@ async def test_a_damaged_or_foreign_state_is_refused(kafka: KafkaSettings) -> No
 
     other = Owner(kafka)
     other.lease.lane = msgspec.structs.replace(owner.lease.lane, schema="count/2")
-    with pytest.raises(StateError, match="is 'count/1' in format 1, this version reads 'count/2'"):
+    with pytest.raises(StateError, match="is 'count/1' in format 1, expected is 'count/2'"):
         await other.lease.acquire()
     await other.lease.release()
 
@@ -244,6 +248,24 @@ async def test_a_damaged_or_foreign_state_is_refused(kafka: KafkaSettings) -> No
     with pytest.raises(StateError, match="is damaged at page/sums/000000"):
         await damaged.acquire()
     await damaged.release()
+
+
+async def test_an_older_state_is_read_by_whoever_knows_it_and_refused_by_the_older(kafka: KafkaSettings) -> None:
+    create_topics(kafka, 1)
+    old = await Owner(kafka).acquire()
+    await old.run(range(INPUTS))
+    await old.checkpoint()
+    await old.lease.release()
+    newer = await Owner(kafka, schema="count/2", older_schemas=("count/1",)).acquire()
+    assert newer.stage.count == INPUTS
+    newer.apply(INPUTS)
+    await newer.checkpoint()
+    await newer.lease.release()
+
+    for schema in ("count/1", "count/3"):
+        with pytest.raises(StateError, match=f"is 'count/2' in format 1, expected is {schema!r}"):
+            await (stranger := Owner(kafka, schema=schema)).acquire()
+        await stranger.lease.release()
 
 
 async def test_inputs_applied_while_a_checkpoint_is_written_are_not_lost(kafka: KafkaSettings) -> None:

@@ -62,6 +62,7 @@ def test_alerts_are_those_of_replay(
     alerts = answer_of(kafka, started, sample)
 
     assert any(b'"deployment_id":"dep-' in alert for alert in alerts)
+    assert any(b'"decision":"intended"' in alert for alert in alerts)
     if raw_partitions == 1:
         assert alerts == sample.alerts
     else:

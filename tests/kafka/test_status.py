@@ -20,8 +20,9 @@ def rows_of(config: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in burstwatch("status", "--json", "--config", config).splitlines()]
 
 
-def owners_of(config: Path) -> set[object]:
-    return {row["owner"] for row in rows_of(config) if not str(row["stage"]).startswith("intake")}
+def lanes_told_by(worker: Worker) -> int:
+    """How many lanes a worker shows figures of: two shards, incidents and deliver."""
+    return sum(name.startswith("burstwatch_partition_lease_age_seconds") for name in worker.figures())
 
 
 def test_it_says_what_waits_and_later_who_has_it(
@@ -39,13 +40,26 @@ def test_it_says_what_waits_and_later_who_has_it(
     assert {row["stage"] for row in before} == STAGES
     assert sum(int(str(row["lag"])) for row in before if row["stage"] == "intake usage") == len(lines)
     assert {row["owner"] for row in before} == {None}
+    assert {row["lease_age_seconds"] for row in before} == {None}
 
     worker = Worker(config, "ada")
-    run(worker, BURSTWATCH_WORKER="ada")
-    wait_for(lambda: owners_of(config) == {"ada"}, "all lanes to be held")
-    after = rows_of(config)
+    run(worker, BURSTWATCH_WORKER="ada").wait_until_ready()
+    wait_for(lambda: lanes_told_by(worker) == 4, "its figures")
+    after: list[dict[str, object]] = []
+
+    def is_all_saved() -> bool:
+        after[:] = rows_of(config)
+        return all(row["watermark_age_seconds"] for row in after if row["stage"] in ("watch", "incidents"))
+
+    wait_for(is_all_saved, "a checkpoint of each lane that has a watermark")
+    assert {row["owner"] for row in after if not str(row["stage"]).startswith("intake")} == {"ada"}
     assert all(row["lag"] == 0 for row in after if row["stage"] == "intake usage")
     assert any(row["watermark_age_seconds"] for row in after if row["stage"] == "intake usage")
+    figures = worker.figures()
+    for row in after:
+        of_row = f'{{partition="{row["partition"]}",stage="{row["stage"]}"}}'
+        assert f"burstwatch_partition_lag{of_row}" in figures
+        assert (row["lease_age_seconds"] is None) == (f"burstwatch_partition_lease_age_seconds{of_row}" not in figures)
     shown = burstwatch("status", "--config", config)
     assert "2026-10-01 00:29Z" in shown
     assert "ada" in shown

@@ -29,7 +29,11 @@ def route_to(config: Path, slack: SlackServer, pagerduty: PagerDutyServer) -> di
     """Send every alert to both; return the environment with their secrets."""
     bot = {"type": "slack", "token_env": "BOT", "channel": slack.channel, "api_url": slack.api_url}
     pager = {"type": "pagerduty", "routing_key_env": "KEY", "url": pagerduty.url}
-    routes = {"receivers": {"slack": bot, "pager": pager}, "default": ["slack", "pager"]}
+    routes = {
+        "receivers": {"slack": bot, "pager": pager},
+        "default": ["slack", "pager"],
+        "digest": {"after_minutes": None},
+    }
     (config / "routes.yaml").write_text(yaml.safe_dump(routes))
     return {"BOT": slack.token, "KEY": pagerduty.routing_key, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from detectors import codec
 from detectors.clock import moment_of
-from detectors.events import Driver
+from detectors.events import Alert, Driver
 from detectors.intake import RawMessage
 from detectors.kinds import KINDS
 from detectors.reports import SeriesReport
@@ -169,6 +169,11 @@ class Trial:
         self._run.restart()
         if self._state is not None:
             self._state = codec.decode(codec.encode(self._state), type(self._state))
+
+    @property
+    def alerts(self) -> list[Alert]:
+        """What the incidents stage made of it."""
+        return self._run.alerts
 
     @property
     def state_bytes(self) -> int:

@@ -13,10 +13,11 @@ import msgspec
 
 from detectors import codec
 from detectors.admission import IntakeSettings
-from detectors.budget import PageBudget
+from detectors.budget import PageBudget, PageRates
 from detectors.clock import moment_of, parse_minute
-from detectors.events import Alert
-from detectors.incidents import IncidentSettings, SeveritySettings
+from detectors.events import Alert, Feedback, Initiative
+from detectors.incidents.life import IncidentSettings
+from detectors.incidents.severity import SeveritySettings
 from detectors.intake import IntakeOutput, RawMessage, Reject
 from detectors.kinds.driver_step import DriverStep
 from detectors.kinds.idle_gpu import IdleGpu
@@ -31,6 +32,7 @@ from detectors.kinds.unpriced_model import UnpricedModel
 from detectors.kinds.volume_burst import VolumeBurst
 from detectors.prices import Lookup, PriceTable, Rates
 from detectors.reports import MinuteReport
+from detectors.rules.rule import Rule
 from detectors.verdicts import Detector
 from streams.app import Plan, build_stages
 
@@ -141,12 +143,15 @@ def _deployment(service: Service, minute: int) -> Event:
     }  # fmt: skip
 
 
-def plan(
+def plan(  # noqa: PLR0917 — tests name what they set
     shards: int = 3,
     partitions: int = 1,
     detectors: tuple[Detector, ...] = DETECTORS,
     lateness: int = 0,
     severity: SeveritySettings | None = None,
+    rules: tuple[Rule, ...] = (),
+    initiatives: tuple[Initiative, ...] = (),
+    page_budget: PageBudget | None = None,
 ) -> Plan:
     """The plan of a test: incidents end early, so that a short stream shows their whole life."""
     return Plan(
@@ -154,10 +159,11 @@ def plan(
         intake=IntakeSettings(shards=shards, allowed_lateness_minutes=lateness),
         views=VIEWS,
         detectors=detectors,
-        page_budget=PageBudget(pages=7),
+        rules=rules,
+        page_budget=page_budget or PageBudget(pages=7),
         severity=severity or SeveritySettings(),
         incidents=IncidentSettings(resolve_after_minutes=60, quiet_after_page_minutes=60, update_every_minutes=20),
-        initiatives=(),
+        initiatives=initiatives,
         raw_partitions=partitions,
     )
 
@@ -174,6 +180,7 @@ class Run:
         self.alerts: list[Alert] = []
         self.reports: list[MinuteReport] = []
         self.rejects: list[Reject] = []
+        self.refused: list[Feedback] = []
 
     def feed(self, messages: Sequence[RawMessage]) -> None:
         """Give messages of one raw partition to the stages."""
@@ -191,6 +198,7 @@ class Run:
         for report in made:
             self._incidents, raised = self._stages.incidents.step(self._incidents, report)
             self.alerts += raised
+            self.refused += self._incidents.refused
 
     def heartbeat(self, partition: int, minute: int) -> None:
         """Say that a raw partition has shown all up to a minute."""
@@ -211,6 +219,16 @@ class Run:
         intake, watches, _ = self.save()
         bare = codec.encode(msgspec.structs.replace(self._incidents, pooled=[]))
         return len(intake) + sum(map(len, watches)) + len(bare)
+
+    @property
+    def rates(self) -> PageRates:
+        """Promised, natural and realised rates of pages."""
+        return self._stages.incidents.rates(self._incidents)
+
+    @property
+    def rule_bytes(self) -> int:
+        """How large what rules remember is when written."""
+        return len(codec.encode(self._incidents.rules))
 
     def restart(self) -> None:
         """Write every state, forget everything, and read the states again, as after a crash."""

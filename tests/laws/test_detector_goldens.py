@@ -18,7 +18,7 @@ GOLDENS = Path(__file__).resolve().parents[1] / "goldens" / "detectors"
 
 
 def verdict_lines(kind: str) -> str:
-    """Every anomalous word after the jump: minutes since the onset, series, score, driver, excess."""
+    """Every anomalous word after the jump (minutes since onset, series, score, driver, excess), and the sentence."""
     scenario, trial = SCENARIOS[kind], jumped(warmed(kind), kind)
     lines = [f"# {kind}: minutes since the onset, series, score, driver, excess in USD"]
     for minute, names, verdicts, _ in trial.spoken:
@@ -27,6 +27,7 @@ def verdict_lines(kind: str) -> str:
                 driver = DRIVERS[verdicts.driver[at]]
                 numbers = f"score {verdicts.score[at]:.2f}, {driver}, excess {verdicts.excess_usd[at]:.2f}"
                 lines.append(f"+{minute - scenario.onset} {'/'.join(name.values)}: {numbers}")
+    lines += [f"it says: {alert.reason}" for alert in trial.alerts if alert.state == "firing"][:1]
     return "\n".join(lines) + "\n"
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from detectors.clock import moment_of, parse_minute
 from detectors.events import Alert
 from detectors.frame import COST, DIMENSIONS, INPUT, OUTPUT, REQUESTS, UNPRICED
-from detectors.incidents import Money, SeveritySettings
+from detectors.incidents.severity import Money, SeveritySettings
 from detectors.kinds.driver_step import DriverStep
 from detectors.kinds.range_break import RangeBreak
 from detectors.prices import PriceTable, Rates

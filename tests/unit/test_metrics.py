@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from detectors.budget import PageRates
 from streams.metrics import NONE, OTHER, Metrics
 from tests.unit.promtool import promtool
 
@@ -31,7 +32,7 @@ def use_everything(metrics: Metrics) -> None:
     metrics.page("volume_burst")
     metrics.open_incidents(1)
     metrics.minute_close_to_alert(0.7)
-    metrics.page_rate(3.0, 1.0)
+    metrics.page_rates(PageRates(3.0, 1, {"support": 1.0}, {"support": 0}, {"driver_step": 2.0}, {"driver_step": 1}))
     metrics.delivery("slack", "delivered")
     metrics.outbox(2, 12.0)
     metrics.inbox(40)

@@ -13,7 +13,7 @@ from streams.embedded.store import SCHEMA_VERSION, Checkpoint, Progress, StateEr
 DATABASE = "burstwatch.db"
 
 
-def no_tables(_: sqlite3.Connection) -> None:
+def no_tables(_: sqlite3.Connection, __: int | None) -> None:
     """An outbox that needs none."""
 
 
@@ -90,6 +90,22 @@ def test_a_batch_of_the_inbox_is_bounded_in_bytes_but_never_empty(store: Store) 
     assert [len(row.payload) for row in store.inbox_after(0, 10, limit_bytes=1)] == [100]
 
 
+def test_an_acknowledged_event_that_is_gone_is_noticed(store: Store) -> None:
+    put(store, b"a", b"b", b"c")
+    with sqlite3.connect(store.path) as somebody:
+        somebody.execute("DELETE FROM inbox WHERE sequence = 2")
+    with pytest.raises(StateError, match="lacks event 2 of its inbox, which was acknowledged: restore it"):
+        store.inbox_after(0, 10)
+
+
+def test_places_have_no_gaps_after_a_request_that_failed(store: Store) -> None:
+    put(store, b"a")
+    with pytest.raises(sqlite3.Error):
+        store.append([("usage", 60.0, b"b"), ("usage", None, b"c")])  # type: ignore[list-item]
+    put(store, b"d")
+    assert [(row.sequence, row.payload) for row in store.inbox_after(0, 10)] == [(1, b"a"), (2, b"d")]
+
+
 def test_before_the_first_checkpoint_there_is_none(store: Store) -> None:
     assert store.load() is None
 
@@ -104,7 +120,7 @@ def test_a_checkpoint_that_fails_half_way_leaves_the_last_one(tmp_path: Path) ->
     with pytest.raises(sqlite3.OperationalError):
         store.save(checkpoint(2, intake=b"two"), Progress([object()], [], 0.0))  # type: ignore[list-item]
     assert store.load() == checkpoint(1, intake=b"one")
-    assert [row.payload for row in store.inbox_after(0, 10)] == [b"b"]
+    assert [row.payload for row in store.inbox_after(1, 10)] == [b"b"]
     store.close()
 
 

@@ -9,9 +9,9 @@ from detectors.series import SeriesName
 
 
 def place_of(found: Candidate) -> str:
-    """Where a candidate's incident is: its service, else its whole series."""
+    """Where a candidate's incident is: its service, else its whole series; a rule's finding is where it says."""
     scope = found.name.scope()
-    if "service" in scope:
+    if found.is_by_chance and "service" in scope:
         return scope["service"]
     return "\x1f".join(f"{k}={v}" for k, v in scope.items())
 

@@ -1,0 +1,1 @@
+"""Incidents: what belongs together, with onset, cause and life. One incident, one page."""

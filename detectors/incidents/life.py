@@ -1,0 +1,293 @@
+"""The life of incidents: they open, grow, are decided on, end, and come back.
+
+Candidates of one place are one incident. A second cause inside an open page has an incident of its own only if it
+is several times dearer, or if somebody said of the first that there is nothing to do. What comes back at a place
+that was paged for lately opens the same incident again, so that nobody is woken twice for one thing.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from detectors import cause, intent
+from detectors.admission import NEVER
+from detectors.alerts import alert_of
+from detectors.budget import Budget, BudgetState
+from detectors.clock import MINUTES_PER_DAY, minute_of
+from detectors.events import Alert, DeploymentEvent, Feedback, Initiative, Intent, Severity
+from detectors.incidents.incident import Incident, alert_id_of
+from detectors.incidents.places import family_of, onset_of, place_of
+from detectors.incidents.severity import RANK, Scale, Weighed
+from detectors.incidents.spending import Spending
+from detectors.judge import Candidate
+from detectors.prices import NANO
+
+_FAR_DEARER = 5.0
+"""A second cause pages beside an open page if it burns so many times as much."""
+_ENDED_KEPT_MINUTES = 30 * MINUTES_PER_DAY
+_ENDED_KEPT = 1000
+"""So long, and so many at most, an incident that is over can be decided on."""
+
+
+class IncidentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When incidents end and how often they are told of again."""
+
+    resolve_after_minutes: Annotated[int, Meta(ge=1)] = 180
+    quiet_after_page_minutes: Annotated[int, Meta(ge=0)] = 720
+    update_every_minutes: Annotated[int, Meta(ge=1)] = 60
+
+
+class Lives(msgspec.Struct):
+    """The incidents of an organisation, and all that is asked when one is told of."""
+
+    open: dict[str, Incident] = msgspec.field(default_factory=dict)
+    ended: dict[str, Incident] = msgspec.field(default_factory=dict)
+    """Those that are over, by alert id, in the order in which they ended."""
+    paged_until: dict[str, int] = msgspec.field(default_factory=dict)
+    budget: BudgetState = msgspec.field(default_factory=BudgetState)
+    spending: Spending = msgspec.field(default_factory=Spending)
+    deployments: list[DeploymentEvent] = []
+
+
+class Life:
+    """Opens, changes and ends incidents.
+
+    Parameters
+    ----------
+    organisation
+        Part of every alert id.
+    initiatives
+        What was declared.
+    settings
+        When incidents end.
+    scale
+        Weighs candidates.
+    budget
+        Keeps the page budget.
+    """
+
+    def __init__(
+        self,
+        organisation: str,
+        initiatives: tuple[Initiative, ...],
+        settings: IncidentSettings,
+        scale: Scale,
+        budget: Budget,
+    ) -> None:
+        self._organisation = organisation
+        self._initiatives = initiatives
+        self._settings = settings
+        self._scale = scale
+        self._budget = budget
+
+    def take(self, state: Lives, found: Candidate) -> list[Alert]:
+        """Let a detector's candidate open an incident, or add to the one that is open at its place."""
+        place, family = place_of(found), family_of(found)
+        apart = _apart(place, family)
+        key = apart if apart in state.open else place
+        incident = state.open.get(key)
+        if incident is not None and self._is_another(state, incident, found, family):
+            key, incident = apart, None
+        if incident is not None:
+            return self._add(state, key, incident, found)
+        weighed = self._weigh(state, found, self._meant(state, found))
+        if (former := self._former(state, found, weighed)) is not None:
+            return [self._reopen(state, key, former, found)]
+        return [self._open(state, key, found, weighed)]
+
+    def take_finding(self, state: Lives, found: Candidate, severity: Severity) -> list[Alert]:
+        """Let a rule's finding open an incident, or add to its own: it has no part in what detectors see there."""
+        key = _apart(place_of(found), found.detector)
+        incident = state.open.get(key)
+        if incident is not None:
+            incident.follow(found)
+            return self._tell_if_grown(state, incident, found)
+        rests = self._rests(state, found)
+        weighed = Weighed("ticket" if rests else severity, 0.0, 0.0, is_rare_and_dear=severity == "page")
+        if (former := self._former(state, found, weighed)) is not None:
+            return [self._reopen(state, key, former, found)]
+        return [self._open(state, key, found, weighed)]
+
+    def decide(self, state: Lives, feedback: Feedback, minute: int) -> list[Alert] | None:
+        """Take somebody's decision on an alert; None if there is no such alert.
+
+        What is decided of an open incident is told as an update; of one that is over, as its end once more.
+        """
+        still_open = next((i for i in state.open.values() if i.alert_id == feedback.alert_id), None)
+        incident = still_open or state.ended.get(feedback.alert_id)
+        if incident is None:
+            return None
+        was = incident.decision
+        if was is not None and (was.time, was.decision, was.by) >= (feedback.time, feedback.decision, feedback.by):
+            return []
+        incident.decision = feedback
+        if feedback.decision == "intended":
+            incident.intent = Intent(incident.intent.initiative, "intentional", feedback.by)
+        counted = was is not None and was.decision == "false"
+        if feedback.decision == "false" and incident.first.is_by_chance and not counted:
+            first = incident.first
+            self._budget.observe(state.budget, first.minute, first.detector, incident.place, first.team)
+        return [self._alert(state, incident, minute, "updated" if still_open else "resolved")]
+
+    def end_quiet(self, state: Lives, through: int) -> list[Alert]:
+        """End what has been quiet for long enough by a minute."""
+        quiet = self._settings.resolve_after_minutes
+        over = sorted((i.last_minute, key) for key, i in state.open.items() if i.last_minute + quiet <= through)
+        return [self._end(state, key, last + quiet, _over(state.open[key])) for last, key in over]
+
+    def follow(self, state: Lives, minute: int) -> None:
+        """Count what open incidents' services spend."""
+        for incident in state.open.values():
+            service = incident.first.name.scope().get("service", "")
+            incident.observed_nano += state.spending.nano_of(service, minute)
+
+    def _add(self, state: Lives, key: str, incident: Incident, found: Candidate) -> list[Alert]:
+        """Add a candidate to an open incident; tell of it if it is worse than was told, or has grown."""
+        family = family_of(found)
+        incident.grow(found, family)
+        if incident.is_settled:
+            return []
+        if incident.severity != "page":
+            weighed = self._weigh(state, found, incident.intent)
+            if (former := self._former(state, found, weighed)) is not None:
+                ended = self._end(state, key, found.minute, f"goes on as {former.alert_id}")
+                return [ended, self._reopen(state, key, former, found)]
+            if RANK[weighed.severity] > RANK[incident.severity]:
+                return [self._raise(state, incident, found, weighed)]
+        return self._tell_if_grown(state, incident, found)
+
+    def _raise(self, state: Lives, incident: Incident, found: Candidate, weighed: Weighed) -> Alert:
+        """Make an incident graver."""
+        incident.severity, incident.first = weighed.severity, found
+        incident.p_value, incident.per_year = weighed.p_value, weighed.per_year
+        incident.onset = min(incident.onset, onset_of(found))
+        self._explain(state, incident, found)
+        return self._alert(state, incident, found.minute, "firing")
+
+    def _tell_if_grown(self, state: Lives, incident: Incident, found: Candidate) -> list[Alert]:
+        grown = incident.excess_usd > 2 * incident.told_excess_usd
+        due = found.minute - incident.told_minute >= self._settings.update_every_minutes
+        tells = grown and due and not incident.is_settled
+        return [self._alert(state, incident, found.minute, "updated")] if tells else []
+
+    def _is_another(self, state: Lives, incident: Incident, found: Candidate, family: str) -> bool:
+        """Whether a candidate is a second cause beside an open incident: another family that would page by itself.
+
+        Beside a page it has to be far dearer; beside what somebody has settled it has not.
+        """
+        if family in incident.families or not (incident.severity == "page" or incident.is_settled):
+            return False
+        dearest = max(incident.usd_per_hour, incident.first.usd_per_hour)
+        if not incident.is_settled and found.usd_per_hour <= _FAR_DEARER * dearest:
+            return False
+        return self._weigh(state, found, self._meant(state, found)).severity == "page"
+
+    def _open(self, state: Lives, key: str, found: Candidate, weighed: Weighed) -> Alert:
+        place = place_of(found)
+        family = family_of(found) if found.is_by_chance else found.detector
+        seed = place if found.is_by_chance else key
+        incident = Incident(
+            alert_id=alert_id_of(self._organisation, seed, found.minute),
+            place=place, first=found, onset=onset_of(found), last_minute=found.minute, severity=weighed.severity,
+            intent=self._meant(state, found), deployment=None, p_value=weighed.p_value, per_year=weighed.per_year,
+            observed_nano=round(found.observed_usd_per_hour / 60 * found.horizon_minutes / 2 * NANO),
+            excess_usd=found.excess_usd, usd_per_hour=found.usd_per_hour, told_minute=found.minute,
+            told_excess_usd=0.0, families=[family],
+        )  # fmt: skip
+        self._explain(state, incident, found)
+        state.open[key] = incident
+        return self._alert(state, incident, found.minute, "firing")
+
+    def _reopen(self, state: Lives, key: str, incident: Incident, found: Candidate) -> Alert:
+        """Let an incident that was over go on."""
+        del state.ended[incident.alert_id]
+        incident.away_minutes, incident.ended_minute = found.minute - (incident.ended_minute or found.minute), None
+        incident.grow(found, incident.families[0])
+        state.open[key] = incident
+        return self._alert(state, incident, found.minute, "updated")
+
+    def _end(self, state: Lives, key: str, minute: int, because: str) -> Alert:
+        incident = state.open.pop(key)
+        if incident.severity == "page":
+            self._rest(state, incident, minute)
+        incident.usd_per_hour, incident.ended_minute = 0.0, minute
+        state.ended[incident.alert_id] = incident
+        kept = [i for i in state.ended.values() if i.last_minute > minute - _ENDED_KEPT_MINUTES][-_ENDED_KEPT:]
+        state.ended = {i.alert_id: i for i in kept}
+        return self._alert(state, incident, minute, "resolved", because)
+
+    def _rest(self, state: Lives, incident: Incident, ended: int) -> None:
+        """Keep the place of a page quiet for a while: longer for what it was about, shorter for the rest."""
+        resting = self._settings.quiet_after_page_minutes
+        state.paged_until = {place: until for place, until in state.paged_until.items() if until >= ended}
+        for family in incident.families:
+            state.paged_until[_apart(incident.place, family)] = ended + resting
+        if incident.first.is_by_chance:
+            state.paged_until[incident.place] = incident.paged_minute + resting // 2
+
+    def _rests(self, state: Lives, found: Candidate) -> bool:
+        """Whether a place was paged for so lately that it does not page again."""
+        place, until = place_of(found), state.paged_until
+        if not found.is_by_chance:
+            return until.get(_apart(place, found.detector), NEVER) >= found.minute
+        return max(until.get(place, NEVER), until.get(_apart(place, family_of(found)), NEVER)) >= found.minute
+
+    def _former(self, state: Lives, found: Candidate, weighed: Weighed) -> Incident | None:
+        """The page that was over and that a candidate, which would page otherwise, is the return of."""
+        if weighed.severity == "page" or not weighed.is_rare_and_dear:
+            return None
+        place = place_of(found)
+        family = family_of(found) if found.is_by_chance else found.detector
+        if state.paged_until.get(_apart(place, family), NEVER) < found.minute:
+            return None
+        pages = (i for i in state.ended.values() if i.severity == "page" and i.place == place and family in i.families)
+        return max(pages, key=lambda i: (i.last_minute, i.alert_id), default=None)
+
+    def _weigh(self, state: Lives, found: Candidate, meant: Intent) -> Weighed:
+        return self._scale.weigh(state.budget, found, meant, place_of(found), rests=self._rests(state, found))
+
+    def _meant(self, state: Lives, found: Candidate) -> Intent:
+        spent = state.spending.usd_last_hour(found.name.scope().get("service", ""), found.minute)
+        return intent.judge_intent(self._initiative(state, found), found.minute, spent)
+
+    def _initiative(self, state: Lives, found: Candidate) -> Initiative | None:
+        scope = found.name.scope()
+        named = next((i for i in self._initiatives if i.id == scope.get("initiative")), None)
+        return named or intent.initiative_of(self._initiatives, state.spending.labels_of(scope))
+
+    def _explain(self, state: Lives, incident: Incident, found: Candidate) -> None:
+        service = found.name.scope().get("service")
+        incident.deployment = None
+        if service and found.is_by_chance and self._budget.detector(found.detector).blames_deployments:
+            by_traffic = self._budget.detector(found.detector).follows_deployments
+            incident.deployment = cause.guilty(state.deployments, service, found, by_traffic=by_traffic)
+        incident.newest_model = state.spending.newest_model(service or "")
+        incident.deployments_known = sum(d.service == service for d in state.deployments)
+        if incident.severity == "page":
+            incident.paged_minute = found.minute
+            if found.is_by_chance:
+                self._budget.page(state.budget, found.minute, found.detector, found.team)
+
+    def _alert(self, state: Lives, incident: Incident, minute: int, what: str, because: str = "quiet again") -> Alert:
+        incident.sequence += 1
+        incident.told_minute, incident.told_excess_usd = minute, incident.excess_usd
+        days = state.spending.days_of(incident.first.name.scope())
+        return alert_of(incident, minute, what, days, self._initiative(state, incident.first), because)
+
+
+def note_deployments(state: Lives, new: list[DeploymentEvent], minute: int) -> None:
+    """Add deployments to those of the last two weeks."""
+    if new:
+        state.deployments = [d for d in state.deployments if minute_of(d.time) > minute - cause.KEPT_MINUTES] + new
+
+
+def _over(incident: Incident) -> str:
+    """Why an incident is over that nothing was heard of for a while."""
+    return "quiet again" if incident.first.is_by_chance else "it is no longer so"
+
+
+def _apart(place: str, family: str) -> str:
+    return f"{place}\x1f{family}"

@@ -1,0 +1,202 @@
+"""The incidents stage, which runs once an organisation: it waits for all shards, then judges a minute as one.
+
+It takes a minute when every shard has closed it, so that what it says depends neither on the number of workers
+nor on who reported first.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from detectors import codec
+from detectors.admission import NEVER
+from detectors.budget import Budget, PageRates
+from detectors.clock import MINUTES_PER_HOUR, minute_of
+from detectors.events import Alert, Feedback
+from detectors.frame import Key
+from detectors.incidents.life import Life, Lives, note_deployments
+from detectors.incidents.places import together
+from detectors.incidents.spending import closed_rows
+from detectors.judge import Candidate, Judge
+from detectors.reports import MinuteReport
+from detectors.rules.rulebook import Rulebook
+from detectors.series_watch import SeriesWatch, SeriesWatchState
+
+
+class IncidentsState(msgspec.Struct):
+    """Reports that wait for all shards, the wide views, and the incidents."""
+
+    closed_through: dict[int, int]
+    waiting: dict[int, list[MinuteReport]]
+    keys: list[Key]
+    wide: SeriesWatchState
+    lives: Lives
+    decisions: dict[int, list[Feedback]] = {}
+    """What people decided, by the minute in which it takes effect."""
+    done: int = NEVER
+    spent: int = NEVER
+    """The last minute in which anybody spent."""
+    refused: list[Feedback] = []
+    """Decisions of the last step on alerts that nobody knows."""
+    pooled: list[Any] = []
+    """What each pooled detector remembers; encoded by its kind."""
+    rules: dict[str, Any] = {}
+    """What each rule remembers; encoded by its kind."""
+
+    @property
+    def open_incidents(self) -> int:
+        """How many incidents fire."""
+        return len(self.lives.open)
+
+    def knows(self, alert_id: str) -> bool:
+        """Whether an alert can be decided on: its incident is open, or was lately."""
+        lives = self.lives
+        return alert_id in lives.ended or any(i.alert_id == alert_id for i in list(lives.open.values()))
+
+
+class _Encoded(msgspec.Struct, frozen=True):
+    state: bytes
+    pooled: list[bytes]
+    rules: dict[str, bytes]
+
+
+class Incidents:
+    """The stage: minute reports in, alerts out.
+
+    Parameters
+    ----------
+    shards
+        How many report.
+    wide
+        Watches the views that cross shards.
+    judge
+        Merges reports and runs the pooled detectors.
+    rulebook
+        Runs the rules.
+    life
+        Makes incidents of candidates.
+    budget
+        Keeps the page budget.
+    """
+
+    def __init__(
+        self, shards: int, wide: SeriesWatch, judge: Judge, rulebook: Rulebook, life: Life, budget: Budget
+    ) -> None:
+        self._shards = shards
+        self._wide = wide
+        self._judge = judge
+        self._rulebook = rulebook
+        self._life = life
+        self._budget = budget
+
+    def start(self) -> IncidentsState:
+        """Nothing seen yet."""
+        return IncidentsState(
+            {}, {}, [], self._wide.start(), Lives(), pooled=self._judge.start(), rules=self._rulebook.start()
+        )
+
+    def encode(self, state: IncidentsState) -> bytes:
+        """Bytes that :meth:`decode` reads."""
+        bare = msgspec.structs.replace(state, pooled=[], rules={})
+        pooled, rules = self._judge.encode(state.pooled), self._rulebook.encode(state.rules)
+        return codec.encode(_Encoded(codec.encode(bare), pooled, rules))
+
+    def decode(self, data: bytes) -> IncidentsState:
+        """Return the state that :meth:`encode` wrote."""
+        parts = codec.decode(data, _Encoded)
+        state = codec.decode(parts.state, IncidentsState)
+        state.pooled, state.rules = self._judge.decode(parts.pooled), self._rulebook.decode(parts.rules)
+        return state
+
+    def rates(self, state: IncidentsState) -> PageRates:
+        """Return the promised, natural and realised rates of pages as of the last minute."""
+        return self._budget.rates(state.lives.budget, state.done)
+
+    def step(self, state: IncidentsState, *reports: MinuteReport) -> tuple[IncidentsState, list[Alert]]:
+        """Take reports; return the alerts of the minutes that all shards have closed by now."""
+        state.refused = []
+        for report in reports:
+            _wait(state, report)
+        if len(state.closed_through) < self._shards:
+            return state, []
+        through = min(state.closed_through.values())
+        due = {minute: state.waiting.pop(minute) for minute in sorted(m for m in state.waiting if m <= through)}
+        candidates = self._candidates(state, due)
+        alerts: list[Alert] = []
+        for minute in sorted(due.keys() | {m for m in state.decisions if m <= through}):
+            alerts += self._life.end_quiet(state.lives, minute - 1)
+            alerts += self._decide(state, minute, state.decisions.pop(minute, []))
+            alerts += self._take_minute(state, minute, due.get(minute, []), candidates.get(minute, []))
+            state.done = minute
+        if through > state.done:
+            alerts += self._life.end_quiet(state.lives, through)
+            state.done = through
+        return state, alerts
+
+    def _candidates(self, state: IncidentsState, due: dict[int, list[MinuteReport]]) -> dict[int, list[Candidate]]:
+        """Candidates by minute, of all minutes that are due at once."""
+        parts = [[r.report for r in told if r.report is not None] for told in due.values()]
+        if self._wide.table.views:
+            spends = {minute: [r.spend for r in told if r.spend is not None] for minute, told in due.items()}
+            closed = closed_rows(state.keys, {minute: some for minute, some in spends.items() if some})
+            state.wide, wide = self._wide.step(state.wide, closed, [[]] * len(closed.at), state.keys)
+            by_minute = dict(zip(closed.at.tolist(), wide, strict=True))
+            for minute, some in zip(due, parts, strict=True):
+                if (report := by_minute.get(minute)) is not None:
+                    some.append(report)
+        state.pooled, candidates = self._judge.step(state.pooled, parts)
+        return candidates
+
+    def _take_minute(
+        self, state: IncidentsState, minute: int, reports: list[MinuteReport], candidates: list[Candidate]
+    ) -> list[Alert]:
+        self._budget.begin(state.lives.budget, minute)
+        deployments = sorted((d for r in reports for d in r.deployments), key=lambda d: (d.time, d.service, d.id))
+        note_deployments(state.lives, deployments, minute)
+        spends = [r.spend for r in reports if r.spend is not None]
+        if not spends:
+            return []
+        state.lives.spending.count(spends)
+        if minute // MINUTES_PER_HOUR > state.done // MINUTES_PER_HOUR:
+            state.lives.spending.forget(minute)
+        self._life.follow(state.lives, minute)
+        alerts = [alert for found in self._by_place(candidates) for alert in self._life.take(state.lives, found)]
+        before, state.spent = state.spent, minute
+        sources = sorted(pair for r in reports for pair in r.sources)
+        for finding, severity in self._rulebook.step(state.rules, minute, before, spends, sources):
+            alerts += self._life.take_finding(state.lives, finding, severity)
+        return alerts
+
+    def _decide(self, state: IncidentsState, minute: int, feedback: list[Feedback]) -> list[Alert]:
+        """Take what people decided; keep apart what is of no known alert."""
+        alerts: list[Alert] = []
+        for decision in sorted(feedback, key=lambda f: (f.time, f.alert_id, f.decision, f.by)):
+            told = self._life.decide(state.lives, decision, minute)
+            if told is None:
+                state.refused.append(decision)
+            alerts += told or []
+        return alerts
+
+    def _by_place(self, candidates: list[Candidate]) -> list[Candidate]:
+        """Candidates of detectors that speak of a model, wherever it is used, as one a model."""
+        kept: list[Candidate] = []
+        wide: dict[tuple[str, str], list[Candidate]] = {}
+        for found in candidates:
+            place = self._budget.detector(found.detector).place
+            if place == "service":
+                kept.append(found)
+            else:
+                wide.setdefault((found.detector, found.name.scope()[place]), []).append(found)
+        return kept + [together(group, self._budget.detector(title).place) for (title, _), group in wide.items()]
+
+
+def _wait(state: IncidentsState, report: MinuteReport) -> None:
+    """Keep a report until every shard has closed its minute, and decisions until theirs."""
+    before = state.closed_through.get(report.shard, NEVER)
+    for said in report.feedback:
+        state.decisions.setdefault(max(minute_of(said.time), before + 1), []).append(said)
+    state.closed_through[report.shard] = max(before, report.closed_through)
+    if report.report is not None or report.spend is not None or report.deployments:
+        state.waiting.setdefault(report.minute, []).append(report)

@@ -1,0 +1,1 @@
+"""What needs a broker: throughput beside other engines, latency, recovery, several workers."""
