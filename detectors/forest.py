@@ -4,7 +4,7 @@ Liu, Ting and Zhou, *Isolation Forest*, ICDM 2008. Scores equal those of scikit-
 the sign turned: the higher the odder, in (0, 1].
 
 Every tree is written out as a full one of the same depth (a branch that ended goes left to the bottom), so that a row's
-way needs no pointers: below node n stand 2n + 1 and 2n + 2. Where numba is installed (the extra ``fast``), large
+way needs no pointers: below node n stand 2n + 1 and 2n + 2. Where numba is installed, large
 batches walk compiled; the lengths are summed in the same order, so that the answer is the same to the bit.
 """
 

@@ -25,7 +25,7 @@ from detectors.parts import Counted, PartsState, count_models, culprits, parts_o
 from detectors.reports import SeriesReport, merge, take
 from detectors.residuals import excess_of, look_around, residuals_of
 from detectors.rhythm import Rhythm
-from detectors.series import SERVICE, SeriesName, SeriesState, SeriesTable, TeamChanges, View, team_at
+from detectors.series import OTHER, SERVICE, SeriesName, SeriesState, SeriesTable, TeamChanges, View, team_at
 from detectors.verdicts import ANOMALOUS, Detector, Seen, Verdicts
 
 SAMPLE_ONE_IN = 64
@@ -160,9 +160,9 @@ class SeriesWatch:
         looked_at = np.flatnonzero(may_cost | asked_for)
         excess, hourly = excess_of(rows.known, looked_at)
         kept = (hourly > WORTH_A_LOOK_USD_PER_HOUR).any(axis=(1, 2)) | asked_for[looked_at]
-        if kept.all():
-            return looked_at, (excess, hourly)
-        return looked_at[kept], (excess[kept], hourly[kept])
+        order = np.argsort(rows.role[looked_at], kind="stable")  # what each detector judges stands together
+        order = order[kept[order]]
+        return looked_at[order], (excess[order], hourly[order])
 
     def _speak(
         self, series: SeriesState, teams: TeamChanges, rows: _Rows, seen: Seen, looked_at: NDArray[np.intp]
@@ -175,17 +175,25 @@ class SeriesWatch:
         kept = np.flatnonzero(worth | wanted)
         if len(kept) < len(seen):
             seen, wanted, looked_at = take(seen, kept), wanted[kept], looked_at[kept]
-        verdicts = [detector.step(None, seen)[1] for detector in self.detectors]
-        speaks = wanted
-        for verdict in verdicts:
-            speaks = speaks | (verdict.status == ANOMALOUS)
-        chosen = np.flatnonzero(speaks)
+        chosen = np.flatnonzero(wanted | self._anomalous(seen))
         if not len(chosen):
             return []
         names = [series.names[place] for place in seen.residuals.series[chosen].tolist()]
         blamed = culprits(series, rows.known, rows.above_usd, looked_at[chosen])
-        spoken = [take(verdict, chosen) for verdict in verdicts]
-        return [_Spoken(names, _teams(series, teams, seen, chosen), blamed, take(seen, chosen), spoken)]
+        told = take(seen, chosen)
+        verdicts = [detector.step(None, told)[1] for detector in self.detectors]
+        return [_Spoken(names, _teams(series, teams, told), blamed, told, verdicts)]
+
+    def _anomalous(self, seen: Seen) -> NDArray[np.bool_]:
+        """Rows, in the order of their roles, of which some detector says so."""
+        found = np.zeros(len(seen), bool)
+        bounds = np.searchsorted(seen.role, np.arange(OTHER + 2)).tolist()
+        for role, (first, end) in enumerate(pairwise(bounds)):
+            some = take(seen, slice(first, end))
+            for detector in self.detectors if first < end else ():
+                if role in detector.roles:
+                    found[first:end] |= detector.step(None, some)[1].status == ANOMALOUS
+        return found
 
 
 def _seen(
@@ -208,8 +216,8 @@ def _sampled(series: SeriesState, known: Known, role: NDArray[np.int8]) -> NDArr
     return np.asarray(sampled & (known.active_minutes >= SETTLED_MINUTES), np.bool_)
 
 
-def _teams(series: SeriesState, teams: TeamChanges, seen: Seen, rows: NDArray[np.intp]) -> list[str]:
-    places = zip(seen.residuals.series[rows].tolist(), seen.residuals.minute[rows].tolist(), strict=True)
+def _teams(series: SeriesState, teams: TeamChanges, seen: Seen) -> list[str]:
+    places = zip(seen.residuals.series.tolist(), seen.residuals.minute.tolist(), strict=True)
     return [team_at(series, teams, place, minute) for place, minute in places]
 
 

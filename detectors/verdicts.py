@@ -22,6 +22,7 @@ from detectors.baselines import (
 from detectors.drivers import CACHE, INPUT, MIX, OUTPUT, REQUESTS, UNIT
 from detectors.kind import Kind
 from detectors.residuals import Residuals
+from detectors.series import MODEL, OTHER, PRINCIPAL, SERVICE
 
 WARMING, NORMAL, ANOMALOUS = 0, 1, 2
 NO_DEPLOYMENT = 10**6
@@ -107,6 +108,8 @@ class Detector(Kind, frozen=True, kw_only=True):
     """Whether a deployment can cause what it sees."""
     follows_deployments: ClassVar[bool] = False
     """Whether it looks at what changed after one, so that time without traffic does not count."""
+    roles: ClassVar[tuple[int, ...]] = (SERVICE, PRINCIPAL, MODEL, OTHER)
+    """What series it judges; of others it never says that they are anomalous."""
     wants_cheap_rows: ClassVar[bool] = False
     """Whether it is asked of every row what it wants: of those, too, that cost nothing above the usual, are no examples
     and fail nowhere."""
@@ -148,17 +151,19 @@ def judge(
     driver_of_column
         Which driver a column stands for, shape (columns,).
     """
-    rows, _, columns = score.shape
-    usable = np.where(gate & np.isfinite(score), score, 0.0).reshape(rows, score.shape[1] * columns)
-    best = usable.argmax(axis=1)
+    rows, horizons, columns = score.shape
+    flat = (rows, horizons * columns)
+    best, top = np.zeros(rows, np.intp), np.zeros(rows)
+    passed = np.flatnonzero(gate.reshape(flat).any(axis=1))  # few do
+    usable = np.where(gate[passed] & np.isfinite(score[passed]), score[passed], 0.0).reshape(len(passed), flat[1])
+    best[passed], top[passed] = usable.argmax(axis=1), usable.max(axis=1)
     at = np.arange(rows)
-    top = usable[at, best]
     status = np.where(top >= threshold, ANOMALOUS, np.where(warming, WARMING, NORMAL))
     return Verdicts(
         status.astype(np.int8),
         top,
         (best // columns).astype(np.int8),
         driver_of_column[best % columns].astype(np.int8),
-        excess_usd.reshape(usable.shape)[at, best],
-        usd_per_hour.reshape(usable.shape)[at, best],
+        excess_usd[at, best // columns, best % columns],
+        usd_per_hour[at, best // columns, best % columns],
     )

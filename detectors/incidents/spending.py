@@ -31,26 +31,31 @@ class Spending(msgspec.Struct):
 
     def count(self, spends: list[Spend]) -> None:
         """Add what became known in a minute, service by service."""
-        nano_of: dict[tuple[str, int], int] = {}
+        spent: dict[int, dict[str, int]] = {}
         labels: dict[str, Key] = {}
         for spend in spends:
+            keys = spend.keys
             rows = zip(spend.key.tolist(), spend.minute.tolist(), spend.values[COST].tolist(), strict=True)
             for place, at, nano in rows:
-                key = spend.keys[place]
-                service = key[_SERVICE]
-                nano_of[service, at] = nano_of.get((service, at), 0) + nano
-                if labels.get(service, key) <= key:
+                key = keys[place]
+                service, of_minute = key[_SERVICE], spent.setdefault(at, {})
+                of_minute[service] = of_minute.get(service, 0) + nano
+                if service not in labels or labels[service] < key:
                     labels[service] = key
-                self.models.setdefault(service, {}).setdefault(key[_MODEL], at)
+                models = self.models.get(service)
+                if models is None or key[_MODEL] not in models:
+                    self.models.setdefault(service, {})[key[_MODEL]] = at
         self.labels.update(labels)
-        total: dict[int, int] = {}
-        for (service, at), nano in sorted(nano_of.items()):
-            self.daily.setdefault(service, DailySpend()).add(at, nano)
-            total[at] = total.get(at, 0) + nano
+        for at in sorted(spent):
+            self._add(at, spent[at])
+
+    def _add(self, at: int, nano_of: dict[str, int]) -> None:
+        for service in sorted(nano_of):
+            self.daily[service] = daily = self.daily.get(service) or DailySpend()
+            daily.add(at, nano_of[service])
             hour = self.last_hour.setdefault(service, {})
-            hour[at] = hour.get(at, 0) + nano
-        for at, nano in total.items():
-            self.daily.setdefault("", DailySpend()).add(at, nano)
+            hour[at] = hour.get(at, 0) + nano_of[service]
+        self.daily.setdefault("", DailySpend()).add(at, sum(nano_of.values()))
 
     def forget(self, minute: int) -> None:
         """Drop what is over an hour old."""

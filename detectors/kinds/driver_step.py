@@ -25,6 +25,7 @@ class DriverStep(Detector, frozen=True, kw_only=True):
     """A driver's step over its usual spread, in units of what is equally rare for each driver."""
 
     kind: ClassVar[str] = "driver_step"
+    roles: ClassVar[tuple[int, ...]] = (SERVICE,)
     follows_deployments: ClassVar[bool] = True
     threshold: Annotated[float, Meta(gt=0)] = 1.0
     natural_per_week: Annotated[float, Meta(gt=0)] = 2.0

@@ -20,6 +20,7 @@ class IdleGpu(Detector, frozen=True, kw_only=True):
     """By how much GPU dollars without requests are above the highest of the week, as a logarithm."""
 
     kind: ClassVar[str] = "idle_gpu"
+    roles: ClassVar[tuple[int, ...]] = (MODEL,)
     names_principals: ClassVar[bool] = False
     names_its_driver: ClassVar[bool] = True
     blames_deployments: ClassVar[bool] = False

@@ -22,6 +22,7 @@ class JobCadence(Detector, frozen=True, kw_only=True):
     """Dollars of the last hours over the dearest four hours of the last three days, where those are even."""
 
     kind: ClassVar[str] = "job_cadence"
+    roles: ClassVar[tuple[int, ...]] = (PRINCIPAL,)
     names_its_driver: ClassVar[bool] = True
     blames_deployments: ClassVar[bool] = False
     threshold: Annotated[float, Meta(gt=0)] = 3.0

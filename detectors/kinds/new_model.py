@@ -23,6 +23,7 @@ class NewModel(Detector, frozen=True, kw_only=True):
     """By how much the price of a service's models rose after a model was used for the first time, as a logarithm."""
 
     kind: ClassVar[str] = "new_model"
+    roles: ClassVar[tuple[int, ...]] = (SERVICE,)
     names_its_driver: ClassVar[bool] = True
     threshold: Annotated[float, Meta(gt=0)] = 0.25
     natural_per_week: Annotated[float, Meta(gt=0)] = 0.3

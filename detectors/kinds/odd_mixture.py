@@ -81,9 +81,11 @@ class OddMixture(Detector, frozen=True, kw_only=True):
 
     def _loud(self, seen: Seen) -> NDArray[np.bool_]:
         r = seen.residuals
-        deviates = (r.step_z > self.least_step_z).any(axis=(1, 2)) | (r.above[:, :, C_VOLUME] > 0).any(axis=1)
-        costs = seen.excess_usd[:, _FIVE_MINUTES].max(axis=1) > self.least_excess_usd
-        return np.asarray(deviates & costs, np.bool_)
+        loud = seen.excess_usd[:, _FIVE_MINUTES].max(axis=1) > self.least_excess_usd
+        dear = np.flatnonzero(loud)
+        deviates = (r.step_z[dear] > self.least_step_z).any(axis=(1, 2))
+        loud[dear] = deviates | (r.above[dear, :, C_VOLUME] > 0).any(axis=1)
+        return np.asarray(loud, np.bool_)
 
     def _go_through(
         self, state: OddMixtureState, seen: Seen, features: NDArray[np.float32], loud: NDArray[np.bool_]

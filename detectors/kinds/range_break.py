@@ -23,6 +23,7 @@ class RangeBreak(Detector, frozen=True, kw_only=True):
     """How far a driver is above its highest of the week, over what its hours differ by, made equally rare for each."""
 
     kind: ClassVar[str] = "range_break"
+    roles: ClassVar[tuple[int, ...]] = (SERVICE,)
     threshold: Annotated[float, Meta(gt=0)] = 1.0
     natural_per_week: Annotated[float, Meta(gt=0)] = 2.9
     tail: Annotated[float, Meta(gt=0)] = 0.3

@@ -28,6 +28,7 @@ class RetryStorm(Detector, frozen=True, kw_only=True):
     """By how much a success is dearer than usual, in units of its noise, while requests fail."""
 
     kind: ClassVar[str] = "retry_storm"
+    roles: ClassVar[tuple[int, ...]] = (SERVICE,)
     pooled: ClassVar[bool] = True
     names_its_driver: ClassVar[bool] = True
     blames_deployments: ClassVar[bool] = False

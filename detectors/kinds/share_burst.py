@@ -25,6 +25,7 @@ class ShareBurst(Detector, frozen=True, kw_only=True):
     """How far a principal's odds are above their highest of the week, over what its hours differ by."""
 
     kind: ClassVar[str] = "share_burst"
+    roles: ClassVar[tuple[int, ...]] = (PRINCIPAL,)
     threshold: Annotated[float, Meta(gt=0)] = 1.5
     natural_per_week: Annotated[float, Meta(gt=0)] = 0.6
     tail: Annotated[float, Meta(gt=0)] = 0.8

@@ -22,6 +22,7 @@ class UnitPrice(Detector, frozen=True, kw_only=True):
     """A hundred times the logarithm by which paid over list has risen."""
 
     kind: ClassVar[str] = "unit_price"
+    roles: ClassVar[tuple[int, ...]] = (MODEL,)
     place: ClassVar[str] = "model"
     names_its_driver: ClassVar[bool] = True
     blames_deployments: ClassVar[bool] = False

@@ -19,6 +19,7 @@ class UnpricedModel(Detector, frozen=True, kw_only=True):
     """Requests in the minute that have no price."""
 
     kind: ClassVar[str] = "unpriced_model"
+    roles: ClassVar[tuple[int, ...]] = (MODEL,)
     names_its_driver: ClassVar[bool] = True
     blames_deployments: ClassVar[bool] = False
     threshold: Annotated[float, Meta(gt=0)] = 1.0

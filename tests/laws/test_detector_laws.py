@@ -256,6 +256,15 @@ def rows_of(values: list[float], minute: int = START, *, sampled: bool = False) 
 
 
 @every_kind
+@few
+@given(values=st.lists(st.floats(-1e6, 1e6) | st.just(math.nan), min_size=6, max_size=30))
+def test_other_roles_than_its_own_are_never_anomalous(kind: str, values: list[float]) -> None:
+    detector, seen = build(kind), rows_of(values)
+    verdicts = detector.step(detector.start(), seen)[1]
+    assert not (verdicts.status[~np.isin(seen.role, detector.roles)] == ANOMALOUS).any()
+
+
+@every_kind
 def test_no_rows_are_no_verdicts(kind: str) -> None:
     detector = build(kind)
     _, verdicts = detector.step(detector.start(), rows_of([]))

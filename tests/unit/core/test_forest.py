@@ -45,7 +45,7 @@ def test_scores_equal_those_of_scikit_learn(seed: int, features: int, examples: 
 def test_compiled_and_plain_walks_agree_to_the_bit(rows: int) -> None:
     grown, batch = forest.fit(drawn(600, 8, 1), trees=30, seed=1), drawn(rows, 8, 2)
     compiled = compiled_walk()
-    assert compiled is not None, "the extra `fast` is part of the development environment"
+    assert compiled is not None, "numba is a dependency"
     np.testing.assert_array_equal(lengths_by(compiled, grown, batch), lengths_by(walk, grown, batch))
 
 
