@@ -55,6 +55,8 @@ class SeriesState(msgspec.Struct):
     service: NDArray[np.int32]
     """Which of them each series belongs to."""
     hashes: NDArray[np.uint32]
+    cohort: NDArray[np.uint32]
+    """Which model a service's model is, as 32 bits: whom it can be compared with over all services; 0 for others."""
     role: NDArray[np.int8]
     """One of :data:`ROLES`, or :data:`OTHER`."""
     whole: NDArray[np.int32]
@@ -99,7 +101,7 @@ class SeriesTable:
         of_key = np.zeros((0, len(self.views)), np.int32)
         role = nothing.astype(np.int8)
         hashes, counted = nothing.astype(np.uint32), nothing.astype(bool)
-        return SeriesState([], [], [], nothing, hashes, role, nothing, of_key, counted)
+        return SeriesState([], [], [], nothing, hashes, hashes.copy(), role, nothing, of_key, counted)
 
     def place_of(self, state: SeriesState, name: SeriesName) -> int | None:
         """Where a series stands, or None if it was never seen."""
@@ -131,6 +133,7 @@ class SeriesTable:
         services = [self._service_of(state, name) for name in new]
         state.service = np.concatenate([state.service, np.array(services, np.int32)])
         state.hashes = np.concatenate([state.hashes, np.array([name.hash() for name in new], np.uint32)])
+        state.cohort = np.concatenate([state.cohort, np.array([_cohort_of(name) for name in new], np.uint32)])
         roles = np.array([ROLES.get(name.view, OTHER) for name in new], np.int8)
         state.role = np.concatenate([state.role, roles])
         wholes = [self._places.get(SeriesName(("service",), name.values[:1]), -1) for name in new]
@@ -174,3 +177,8 @@ class SeriesTable:
                 state.teams.append("")
             row.append(self._places[name])
         return row
+
+
+def _cohort_of(name: SeriesName) -> int:
+    is_model = ROLES.get(name.view) == MODEL
+    return zlib.crc32(name.values[1].encode(errors="surrogatepass")) if is_model else 0

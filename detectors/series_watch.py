@@ -25,7 +25,7 @@ from detectors.parts import Counted, PartsState, count_models, culprits, parts_o
 from detectors.reports import SeriesReport, merge, take
 from detectors.residuals import excess_of, look_around, residuals_of
 from detectors.rhythm import Rhythm
-from detectors.series import OTHER, SERVICE, SeriesName, SeriesState, SeriesTable, TeamChanges, View, team_at
+from detectors.series import MODEL, OTHER, SERVICE, SeriesName, SeriesState, SeriesTable, TeamChanges, View, team_at
 from detectors.verdicts import ANOMALOUS, Detector, Seen, Verdicts
 
 SAMPLE_ONE_IN = 64
@@ -56,6 +56,7 @@ class _Rows(NamedTuple):
     models: Counted
     unpriced: NDArray[np.int64]
     role: NDArray[np.int8]
+    cohort: NDArray[np.uint32]
     sampled: NDArray[np.bool_]
     above_usd: NDArray[np.float64]
     """Dollars above the usual in a quarter of an hour."""
@@ -150,7 +151,8 @@ class SeriesWatch:
             state.parts, models = count_models(state.parts, series, known)
             role = series.role[known.series]
             sampled, above_usd = _sampled(series, known, role), np.empty(len(role))
-            yield _Rows(known, rhythm, models, active.summed[at, UNPRICED], role, sampled, above_usd), at
+            cohort, unpriced = series.cohort[known.series], active.summed[at, UNPRICED]
+            yield _Rows(known, rhythm, models, unpriced, role, cohort, sampled, above_usd), at
 
     def _worth_a_look(self, rows: _Rows) -> tuple[NDArray[np.intp], tuple[Floats, Floats]]:
         """Rows that cost something above the usual, or that somebody may ask for; and what they cost above it."""
@@ -206,13 +208,13 @@ def _seen(
     residuals = residuals_of(rows.known, rows.rhythm, looked_at)
     parts = parts_of(rows.known, rows.models, looked_at)
     unpriced, role = rows.unpriced[looked_at], rows.role[looked_at]
-    return Seen(residuals, role, *since, unpriced, *excess, parts, rows.sampled[looked_at])
+    return Seen(residuals, role, rows.cohort[looked_at], *since, unpriced, *excess, parts, rows.sampled[looked_at])
 
 
 def _sampled(series: SeriesState, known: Known, role: NDArray[np.int8]) -> NDArray[np.bool_]:
-    """Rows that are examples of the usual: a fixed share of settled services' minutes."""
+    """Rows that are examples of the usual: a fixed share of the minutes of settled services and of their models."""
     luck = (series.hashes[known.series] + known.minute.astype(np.uint32)) * np.uint32(2654435761)
-    sampled = ((luck >> np.uint32(16)) % SAMPLE_ONE_IN == 0) & (role == SERVICE)
+    sampled = ((luck >> np.uint32(16)) % SAMPLE_ONE_IN == 0) & ((role == SERVICE) | (role == MODEL))
     return np.asarray(sampled & (known.active_minutes >= SETTLED_MINUTES), np.bool_)
 
 

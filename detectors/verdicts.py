@@ -52,6 +52,8 @@ class Seen(msgspec.Struct, frozen=True):
     residuals: Residuals
     role: NDArray[np.int8]
     """What each series is: see :data:`detectors.series.SERVICE`."""
+    cohort: NDArray[np.uint32]
+    """Whom it can be compared with: see :class:`detectors.series.SeriesState`."""
     minutes_since_deployment: NDArray[np.int32]
     active_minutes_since_deployment: NDArray[np.int32]
     """Those of them in which the service was active: what a change does shows in its first hours of traffic."""

@@ -12,6 +12,7 @@ from detectors.kinds.range_break import RangeBreak
 from detectors.kinds.retry_storm import RetryStorm
 from detectors.kinds.share_burst import ShareBurst
 from detectors.kinds.unit_price import UnitPrice
+from detectors.kinds.unlike_peers import UnlikePeers
 from detectors.kinds.unpriced_model import UnpricedModel
 from detectors.kinds.volume_burst import VolumeBurst
 from detectors.verdicts import Detector
@@ -29,6 +30,7 @@ KINDS: dict[str, type[Detector]] = {
         RetryStorm,
         ShareBurst,
         UnitPrice,
+        UnlikePeers,
         UnpricedModel,
         VolumeBurst,
     )

@@ -20,6 +20,7 @@ from detectors.clock import MINUTES_PER_DAY
 from detectors.drivers import REQUESTS
 from detectors.features import FEATURES, features_of
 from detectors.forest import Forest
+from detectors.series import SERVICE
 from detectors.verdicts import DRIVER_OF_CHANNEL, Detector, Seen, Verdicts, judge
 
 _FIVE_MINUTES = 1
@@ -77,7 +78,7 @@ class OddMixture(Detector, frozen=True, kw_only=True):
 
     def wants(self, seen: Seen) -> NDArray[np.bool_]:
         """Examples to learn from, and what costs enough and is mildly odd in some driver."""
-        return seen.sampled | self._loud(seen)
+        return _examples(seen) | self._loud(seen)
 
     def _loud(self, seen: Seen) -> NDArray[np.bool_]:
         r = seen.residuals
@@ -95,8 +96,9 @@ class OddMixture(Detector, frozen=True, kw_only=True):
         odd, warming = np.zeros(len(minutes)), np.zeros(len(minutes), bool)
         ends = [*(np.flatnonzero(np.diff(minutes)) + 1).tolist(), len(minutes)] if len(minutes) else []
         judged = 0
+        examples = _examples(seen)
         for first, end in pairwise([0, *ends]):
-            after = self._learn(state, features[first:end][seen.sampled[first:end]], int(minutes[first]))
+            after = self._learn(state, features[first:end][examples[first:end]], int(minutes[first]))
             if after.forest is not state.forest or end == len(minutes):
                 some = judged + np.flatnonzero(loud[judged:end])
                 if state.forest and len(some):
@@ -123,3 +125,8 @@ class OddMixture(Detector, frozen=True, kw_only=True):
             forest = trees_of.fit(examples, self.trees, self.seed + minute // self.refit_minutes)
             grown_at = minute
         return OddMixtureState(examples, offered, grown_at, forest)
+
+
+def _examples(seen: Seen) -> NDArray[np.bool_]:
+    """Services' minutes: those of their models would tell the same again."""
+    return np.asarray(seen.sampled & (seen.role == SERVICE), np.bool_)

@@ -248,7 +248,7 @@ def rows_of(values: list[float], minute: int = START, *, sampled: bool = False) 
     parts = Parts(np.full(n, 2, np.int32), whole, whole, whole, filled(h))
     return Seen(
         residuals=residuals, role=np.resize([SERVICE, PRINCIPAL, MODEL], n).astype(np.int8),
-        minutes_since_deployment=np.full(n, NO_DEPLOYMENT, np.int32),
+        cohort=np.ones(n, np.uint32), minutes_since_deployment=np.full(n, NO_DEPLOYMENT, np.int32),
         active_minutes_since_deployment=np.full(n, NO_DEPLOYMENT, np.int32), unpriced_requests=np.zeros(n, np.int64),
         excess_usd=filled(h, len(CHANNELS)), excess_usd_per_hour=filled(h, len(CHANNELS)),
         parts=parts, sampled=np.full(n, sampled),
