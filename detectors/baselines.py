@@ -47,12 +47,22 @@ PEAKED = np.array([C_INPUT, C_OUTPUT, C_CACHE, C_MIX, C_SHARE, C_VOLUME])
 
 TAU_MINUTES = np.array(HORIZONS_MINUTES) / 2.0
 RATE = 1 - np.exp(-1 / TAU_MINUTES)
-BASE_OF_HORIZON = np.array([0, 0, 0, 1, 1])
-_FEEDS_BASE = (2, 4)
+BASE_OF_HORIZON = np.array([0, 0, 0, 1, 2])
+_FEEDS_BASE = (2, 3, 4)
 """The horizons whose past flows into the baselines."""
-BASE_TAU_MINUTES = np.array([260.0, 1440.0])
-_SPREAD = np.array([1.0, 1.0, 0.05, 0.01, np.nan, 0.001])
-"""Variance for one request of the logarithms of input, output, cache, mix, unit price; a share's takes the rest."""
+BASE_TAU_MINUTES = np.array([60.0, 260.0, 1440.0])
+"""How long each baseline remembers, in minutes of traffic: what a request costs does not change while nobody calls.
+A short horizon has a short baseline behind it, so that the day's slow drift is no step."""
+LONGEST_PAUSE_MINUTES = 15
+"""A longer silence fades baselines no more than this."""
+USUAL_OF_HORIZON = np.array([0, 0, 0, 1, 1])
+_FEEDS_USUAL = (3, 4)
+_FADES_USUAL = (1, 2)
+USUAL_TAU_MINUTES = BASE_TAU_MINUTES[[*_FADES_USUAL]]
+"""What a series usually costs a minute is remembered apart, by the clock: there silence is worth as much as traffic."""
+_SPREAD = np.array([1.0, 2.0, 1.0, 0.3, np.nan, 0.001])
+"""Variance for one request of the logarithms of input, output, cache, mix, unit price; a share's takes the rest.
+Requests come in sessions, some of them cold, some on another model: so few requests tell less than they count."""
 _OUTPUT_WEIGHT = 4.0
 """An output token costs about four input tokens."""
 QUIET_USD_PER_MINUTE = 0.002
@@ -63,7 +73,7 @@ _LEAST = 1e-12
 """Tokens and dollars up to this are none."""
 MOST_ODDS = 5.0
 """A part that sends over 99 % of its service's requests sends nearly all: how nearly says nothing more."""
-SCALE_FLOOR = 0.02
+SCALE_FLOOR = 0.04
 SCALE_WHILE_YOUNG = 0.2
 YOUNG_MINUTES = 120
 _MOST_LEARNED = np.array([1.0, 1.0, 1.0, 1.0, 3.0, 1.0])
@@ -75,6 +85,7 @@ _FORGOTTEN_MINUTES = 65_536
 _LEARNED = 1 - np.exp(-np.arange(6) / SCALE_TAU)
 """How much of a step goes into the scale, by the minutes since the last one; no more after a longer silence."""
 _H, _T, _D, _P, _B = len(HORIZONS_MINUTES), len(TOTALS), len(CHANNELS) - 1, len(PEAKED), len(BASE_TAU_MINUTES)
+_U = len(USUAL_TAU_MINUTES)
 
 
 class BaselineState(NamedTuple):
@@ -86,6 +97,8 @@ class BaselineState(NamedTuple):
 
     sums: Floats
     base: NDArray[np.float32]
+    usual_usd: NDArray[np.float32]
+    """Exponentially weighted sums of dollars, (rows, 2): see :data:`USUAL_TAU_MINUTES`."""
     scale: NDArray[np.float32]
     peaks: PeakState
     first: NDArray[np.int32]
@@ -130,6 +143,8 @@ class Known(NamedTuple):
     """Totals by horizon, (rows, h, totals)."""
     base: NDArray[np.float32]
     """Totals by baseline, (rows, baselines, totals)."""
+    usual_usd: Floats
+    """Dollars a minute that are usual, by the memories of :data:`USUAL_TAU_MINUTES`, (rows, 2)."""
     usd: Floats
     """Dollars a minute by horizon, (rows, h)."""
     level: Floats
@@ -166,6 +181,8 @@ class Baselines:
         state = _room_for(state, series)
         known = _room_for_rows(given)
         _sum_up(state, given, fading(), known)
+        age = np.maximum(known.age_minutes, 1)[:, None]
+        np.divide(known.usual_usd, USUAL_TAU_MINUTES * (1 - np.exp(-age / USUAL_TAU_MINUTES)), out=known.usual_usd)
         tokens, gpu = known.sums[:, :, PAID], known.sums[:, :, GPU]
         np.multiply(tokens + gpu, RATE, out=known.usd)
         _ratios(known, known.level)
@@ -201,15 +218,22 @@ def _sum_up(state: BaselineState, given: Activity, table: Floats, known: Known) 
         state.last[series] = minute
         state.active_minutes[series] += 1
         sums, base = state.sums[series], state.base[series]
-        _fade(sums, base, table[min(passed, _FORGOTTEN_MINUTES)])
+        left = table[min(passed, _FORGOTTEN_MINUTES)]
+        for u in range(_U):
+            h = _FEEDS_USUAL[u]
+            gone = (sums[h, PAID] + sums[h, GPU]) * (1 - left[h])
+            kept = np.float64(state.usual_usd[series, u]) * left[_H + _FADES_USUAL[u]]
+            state.usual_usd[series, u] = kept + gone
+            known.usual_usd[row, u] = state.usual_usd[series, u]
+        _fade(sums, base, left, table[min(passed, LONGEST_PAUSE_MINUTES)])
         for h in range(_H):
             for t in range(_T):
                 sums[h, t] += given.totals[row, t]
         while late < len(given.late_row) and int(given.late_row[late]) == row:
-            left = table[min(int(given.late_age_minutes[late]), _FORGOTTEN_MINUTES)]
+            late_left = table[min(int(given.late_age_minutes[late]), _FORGOTTEN_MINUTES)]
             for h in range(_H):
                 for t in range(_T):
-                    sums[h, t] += left[h] * given.late_totals[late, t]
+                    sums[h, t] += late_left[h] * given.late_totals[late, t]
             late += 1
         for t in range(_T):
             for h in range(_H):
@@ -222,13 +246,13 @@ def _sum_up(state: BaselineState, given: Activity, table: Floats, known: Known) 
 
 
 @compiled
-def _fade(sums: Floats, base: NDArray[np.float32], left: Floats) -> None:
+def _fade(sums: Floats, base: NDArray[np.float32], left: Floats, left_of_base: Floats) -> None:
     """Horizons and baselines some minutes later; what left a horizon is in the baseline behind it."""
     for b in range(_B):
         h = _FEEDS_BASE[b]
         gone = 1 - left[h]
         for t in range(_T):
-            base[b, t] = np.float64(base[b, t]) * left[_H + b] + sums[h, t] * gone
+            base[b, t] = np.float64(base[b, t]) * left_of_base[_H + b] + sums[h, t] * gone
     for h in range(_H):
         for t in range(_T):
             sums[h, t] *= left[h]
@@ -289,11 +313,13 @@ def _learn(state: BaselineState, known: Known, volume: Floats) -> None:
     for row in range(len(known.series)):
         series, whole = int(known.series[row]), int(known.whole[row])
         share = max(_LEARNED[min(int(known.passed[row]), 5)], 1.0 / (int(known.active_minutes[row]) + 1))
-        low = known.low[row]
+        low, is_part = known.low[row], whole != row
         for h in range(_H):
             for d in range(_D):
-                level = known.level[row, h, d]
-                step = level - known.level[row, _H + BASE_OF_HORIZON[h], d]
+                level, base = known.level[row, h, d], _H + int(BASE_OF_HORIZON[h])
+                step = level - known.level[row, base, d]
+                if is_part and step != step and d < C_SHARE:  # noqa: PLR0124 — NaN is not itself
+                    step = level - known.level[whole, base, d]  # a part that is new is held against its service
                 known.step[row, h, d] = step if step == step else 0.0  # noqa: PLR0124 — NaN is not itself
                 if d < C_UNIT:
                     error = error_of(d, np.float64(known.sums[row, h, N]), np.float64(known.sums[whole, h, N]))
@@ -318,7 +344,8 @@ def _learn_scale(scale: NDArray[np.float32], found: NDArray[np.float32], step: F
 def _empty(rows: int) -> BaselineState:
     return BaselineState(
         sums=np.zeros((rows, _H, _T)), base=np.zeros((rows, _B, _T), np.float32),
-        scale=np.zeros((rows, _H, _D), np.float32), peaks=empty_peaks(rows, _H, _P),
+        usual_usd=np.zeros((rows, _U), np.float32), scale=np.zeros((rows, _H, _D), np.float32),
+        peaks=empty_peaks(rows, _H, _P),
         first=np.zeros(rows, np.int32), last=np.zeros(rows, np.int32), active_minutes=np.zeros(rows, np.int32),
         rhythm=empty_rhythm(rows),
     )  # fmt: skip
@@ -345,7 +372,8 @@ def _room_for_rows(given: Activity) -> Known:
     return Known(
         minute=given.minute, series=given.series, whole=given.whole, new=np.empty(rows, bool),
         passed=ints[0], age_minutes=ints[1], active_minutes=ints[2],
-        sums=np.empty((rows, _H, _T)), base=np.empty((rows, _B, _T), np.float32), usd=np.empty((rows, _H)),
+        sums=np.empty((rows, _H, _T)), base=np.empty((rows, _B, _T), np.float32),
+        usual_usd=np.empty((rows, _U)), usd=np.empty((rows, _H)),
         level=np.empty((rows, _H + _B, _D)), step=np.empty((rows, _H, _D)), scale=np.empty((rows, _H, _D), np.float32),
         low=np.empty((rows, _H, _P), np.float32), reference=np.empty((rows, _H, _P), np.float32),
     )  # fmt: skip

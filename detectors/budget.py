@@ -19,8 +19,8 @@ from detectors.verdicts import Detector
 
 _WEEKS = {"day": 1 / 7, "week": 1.0, "month": 30.4 / 7}
 _PRIOR_WEEKS = 2.0
-_KEPT_IN_HAND = 0.75
-"""A promise is an upper bound: aim for three quarters of it."""
+_KEPT_IN_HAND = 0.9
+"""A promise is an upper bound: aim for nine tenths of it."""
 _SETTLED_MINUTES = 2 * MINUTES_PER_DAY
 
 

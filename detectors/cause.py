@@ -14,14 +14,11 @@ LONGEST_LAG_MINUTES = 48
 """A deployment whose effect shows later than this is not blamed."""
 LONGEST_WINDOW_MINUTES = 60
 """However long the horizon that fired: an onset is an estimate, and in a day there is always a deployment."""
-LONGEST_SILENCE_MINUTES = 240
-"""A deployment that nobody called after is blamed for the first calls so much later, and no more: by then other things
-have changed as well."""
 KEPT_MINUTES = 14 * MINUTES_PER_DAY
 
 
 def guilty(
-    deployments: list[DeploymentEvent], service: str, found: Candidate, *, by_traffic: bool = False
+    deployments: list[DeploymentEvent], service: str, found: Candidate, *, gated: bool = False
 ) -> DeploymentEvent | None:
     """Return the newest deployment of the service shortly before what a candidate saw, or None.
 
@@ -31,18 +28,15 @@ def guilty(
         Those known, of all services.
     service, found
         The service that the candidate speaks of, and the candidate.
-    by_traffic
-        Whether "shortly" may be told in minutes in which the service was active: what changed while nobody called shows
-        with the first call.
+    gated
+        Whether the candidate was only let through because a deployment came shortly before.
     """
     own = [d for d in deployments if d.service == service and minute_of(d.time) <= found.minute]
     newest = max(own, key=lambda d: (d.time, d.id), default=None)
     if newest is None:
         return None
     longest = min(found.horizon_minutes, LONGEST_WINDOW_MINUTES) + LONGEST_LAG_MINUTES
-    lag = found.minute - minute_of(newest.time)
-    quiet_since = by_traffic and lag <= LONGEST_SILENCE_MINUTES and found.active_minutes_since_deployment <= longest
-    return newest if lag <= longest or quiet_since else None
+    return newest if gated or found.minute - minute_of(newest.time) <= longest else None
 
 
 def evidence(deployment: DeploymentEvent | None, minute: int, known: int = 0) -> str:

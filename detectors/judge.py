@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 
 from detectors import codec
 from detectors.baselines import (
-    BASE_OF_HORIZON,
-    BASE_TAU_MINUTES,
     C_INPUT,
     C_MIX,
     C_OUTPUT,
     C_VOLUME,
     CHANNELS,
+    GPU,
     HORIZONS_MINUTES,
     INP,
     LIST,
@@ -153,14 +152,15 @@ def _candidates(
     r, at = seen.residuals, np.arange(len(told))
     before, after = _usual(seen, said.horizon), r.sums[at, said.horizon]
     parts, features = contributions(before, after), features_of(r, seen.minutes_since_deployment)
-    for row, (name, (team, principal)) in enumerate(told):
+    for row, (series, (team, culprit)) in enumerate(told):
         horizon = int(said.horizon[row])
+        name, principal = _struck(detector, series, culprit)
         driver = _leading_driver(detector, int(said.driver[row]), parts[row], seen, row, horizon)
         yield Candidate(
             detector.title,
             name,
             team,
-            principal if detector.names_principals else "",
+            principal,
             int(r.minute[row]),
             float(said.score[row]),
             DRIVERS[driver],
@@ -176,6 +176,16 @@ def _candidates(
             kind=detector.kind,
             numbers=numbers_of(seen, row, horizon),
         )
+
+
+def _struck(detector: Detector, name: SeriesName, culprit: str) -> tuple[SeriesName, str]:
+    """What is struck: the series, or the whole service where its principal only shows what all of it does."""
+    own = name.scope().get("principal", "")
+    if detector.about_principals:
+        return name, own
+    if own and own != culprit:
+        return SeriesName(("service",), (name.scope()["service"],)), ""
+    return name, culprit if detector.names_principals else ""
 
 
 def _leading_driver(
@@ -199,11 +209,12 @@ def _leading_driver(
 
 
 def _usual(seen: Seen, horizon: NDArray[np.int8]) -> Floats:
-    """What each row's horizon would hold at the baseline; shape (rows, totals)."""
+    """What each row's horizon would hold if it cost what is usual, at the baseline's ratios; shape (rows, totals)."""
     r, at = seen.residuals, np.arange(len(horizon))
-    lived = np.minimum(np.maximum(r.age_minutes, 1), BASE_TAU_MINUTES[BASE_OF_HORIZON[horizon]])
-    usual: Floats = r.base[at, horizon] * (TAU_MINUTES[horizon] / lived)[:, None]
-    return usual
+    base = r.base[at, horizon]
+    usual = r.usual_usd_per_minute[at, horizon] * TAU_MINUTES[horizon]
+    scaled: Floats = base * (usual / np.maximum(base[:, PAID] + base[:, GPU], 1e-12))[:, None]
+    return scaled
 
 
 _PLAIN = {

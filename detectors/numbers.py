@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 
 from detectors.baselines import (
-    BASE_OF_HORIZON,
-    BASE_TAU_MINUTES,
     C_SHARE,
     C_VOLUME,
     ERR,
@@ -25,7 +23,6 @@ def numbers_of(seen: Seen, row: int, horizon: int) -> dict[str, float]:
     """Return the numbers of a row by the names of docs/formats.md; those that are unknown are left out."""
     r = seen.residuals
     now, usual = r.sums[row, horizon], r.base[row, horizon]
-    lived = min(max(int(r.age_minutes[row]), 1), float(BASE_TAU_MINUTES[BASE_OF_HORIZON[horizon]]))
     rate = 1 - math.exp(-1 / float(TAU_MINUTES[horizon]))
     usd, above = 60 * float(r.usd_per_minute[row, horizon]), float(r.above[row, horizon, C_VOLUME])
     found = {
@@ -33,7 +30,9 @@ def numbers_of(seen: Seen, row: int, horizon: int) -> dict[str, float]:
         "usual_usd_per_hour": 60 * float(r.usual_usd_per_minute[row, horizon]),
         "highest_usd_per_hour": usd / math.exp(above) if _UNKNOWN_ABOVE < above < -_UNKNOWN_ABOVE else math.nan,
         "requests_per_hour": 60 * rate * float(now[N]),
-        "usual_requests_per_hour": 60 * float(usual[N]) / lived,
+        "usual_requests_per_hour": 60
+        * float(r.usual_usd_per_minute[row, horizon])
+        * _ratio(usual[N], usual[PAID] + usual[GPU]),
         "error_share": _ratio(now[ERR], now[N]),
         "usual_error_share": _ratio(usual[ERR], usual[N]),
         "usd_per_success": _ratio(now[PAID], now[N] - now[ERR]),
@@ -41,6 +40,8 @@ def numbers_of(seen: Seen, row: int, horizon: int) -> dict[str, float]:
         "share": _of_odds(float(r.level[row, horizon, C_SHARE])),
         "usual_share": _of_odds(float(r.level[row, horizon, C_SHARE] - r.step[row, horizon, C_SHARE])),
         "usd_in_horizon": float(now[PAID] + now[GPU]),
+        "requests_per_minute": float(r.rhythm.requests_per_minute[row]),
+        "jitter": float(r.rhythm.jitter[row]),
         "usd_of_dearest_four_hours": float(r.rhythm.cadence_most_usd[row]),
     }
     return {name: float(f"{value:.6g}") for name, value in found.items() if math.isfinite(value)}

@@ -8,14 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.baselines import C_MIX, Known
-from detectors.clock import MINUTES_PER_DAY
 from detectors.compiled import compiled
+from detectors.residuals import SETTLED_MINUTES
 from detectors.series import MODEL, PRINCIPAL, SERVICE, SeriesState
 from detectors.verdicts import Parts
 
 NEVER_NEWS = -(2**30)
-SETTLED_MINUTES = 2 * MINUTES_PER_DAY
-"""In a service younger than this every model is new, and none is news."""
 HOLDS_MOST = 0.6
 """A principal is named if it holds this share of what its service costs above the usual."""
 
@@ -63,7 +61,7 @@ def _count(
         while end < rows and int(known.whole[end]) == whole:
             if known.new[end] and int(role[int(known.series[end])]) == MODEL:
                 state.models[service] += 1
-                if int(known.age_minutes[whole]) >= SETTLED_MINUTES:
+                if int(known.age_minutes[whole]) >= SETTLED_MINUTES:  # before, every model is new and none is news
                     state.news[service] = minute
             end += 1
         for row in range(first, end):
@@ -121,10 +119,7 @@ def _find_best(
     for at in range(len(rows)):
         row = int(rows[at])
         what, whole = int(role[int(known.series[row])]), int(known.whole[row])
-        if what == PRINCIPAL:
-            best[at] = row
-            continue
-        if what not in (SERVICE, MODEL):
+        if what not in (SERVICE, MODEL, PRINCIPAL):
             continue
         first = row
         while first > 0 and int(known.whole[first - 1]) == whole:
@@ -136,5 +131,5 @@ def _find_best(
                 if above_usd[first] > most:
                     most, best[at] = above_usd[first], first
             first += 1
-        if not (total > 0 and most >= HOLDS_MOST * total):
+        if not (total > 0 and most >= HOLDS_MOST * total) or (what == PRINCIPAL and best[at] != row):
             best[at] = -1

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from detectors.baselines import (
     BASE_OF_HORIZON,
-    BASE_TAU_MINUTES,
     C_CACHE,
     C_INPUT,
     C_OUTPUT,
@@ -20,18 +19,21 @@ from detectors.baselines import (
     ERR,
     GPU,
     HORIZONS_MINUTES,
+    LEAST_REQUESTS,
     LIST,
     LIST_IN,
     PAID,
     PEAKED,
     SCALE_FLOOR,
     SCALE_WHILE_YOUNG,
+    USUAL_OF_HORIZON,
     YOUNG_MINUTES,
     Floats,
     Known,
     N,
     error_of,
 )
+from detectors.clock import MINUTES_PER_DAY
 from detectors.compiled import compiled
 from detectors.peaks import NOTHING
 from detectors.rhythm import Rhythm
@@ -39,11 +41,14 @@ from detectors.rhythm import Rhythm
 QUARTER_HOUR = 2
 """The horizon of that name."""
 FAILING_SHARE = 0.1
+SETTLED_MINUTES = 2 * MINUTES_PER_DAY
+"""A series younger than this has no week to be compared with."""
 LEAST_FAILED = 2.0
 """Of a quarter of an hour: more than these failed."""
 _NEARLY = 1.000001
 _H, _D, _P = len(HORIZONS_MINUTES), len(CHANNELS) - 1, len(PEAKED)
 _PEAKED = tuple(PEAKED.tolist())
+_SHARE = _PEAKED.index(C_SHARE)
 
 
 class Residuals(msgspec.Struct, frozen=True):
@@ -74,7 +79,7 @@ class Residuals(msgspec.Struct, frozen=True):
     usd_per_minute: Floats
     """Dollars a minute, (rows, h)."""
     usual_usd_per_minute: Floats
-    """The same at the baseline, (rows, h)."""
+    """The same usually, silent minutes counted, (rows, h)."""
     age_minutes: NDArray[np.int32]
     active_minutes: NDArray[np.int32]
     rhythm: Rhythm
@@ -105,29 +110,33 @@ def _compare(known: Known, rows: NDArray[np.intp], step_z: Floats, scale: Floats
     for at in range(len(rows)):
         row = int(rows[at])
         whole, base = int(known.whole[row]), known.base[row]
+        is_new = int(known.age_minutes[row]) < SETTLED_MINUTES <= int(known.age_minutes[whole])
+        week = whole if is_new else row  # a part that is new is held against the week of its service
         young = SCALE_WHILE_YOUNG if int(known.active_minutes[row]) < YOUNG_MINUTES else SCALE_FLOOR
         for h in range(_H):
             b = int(BASE_OF_HORIZON[h])
             usual[at, h] = _usual(known, row, h)
             own, all_of_it = np.float64(known.sums[row, h, N]), np.float64(known.sums[whole, h, N])
             own_base, base_of_it = np.float64(base[b, N]), np.float64(known.base[whole, b, N])
+            if own_base < LEAST_REQUESTS:
+                own_base = base_of_it
             for d in range(_D):
                 spread = max(np.float64(np.float32(1.25) * known.scale[row, h, d]), young)
                 noise = error_of(d, own, all_of_it) + error_of(d, own_base, base_of_it)
                 step_z[at, h, d] = known.step[row, h, d] / math.sqrt(noise + spread * spread)
                 scale[at, h, d] = spread
             for p in range(_P):
-                low, highest = known.low[row, h, p], known.reference[row, h, p]
+                low, highest = known.low[row, h, p], known.reference[week, h, p]
+                if p == _SHARE:
+                    highest = known.reference[row, h, p]
                 if low > NOTHING and highest > NOTHING:
                     above[at, h, _PEAKED[p]] = low - highest
 
 
 @compiled
 def _usual(known: Known, row: int, h: int) -> float:
-    """Dollars a minute at the baseline."""
-    b = int(BASE_OF_HORIZON[h])
-    lived = min(float(max(int(known.age_minutes[row]), 1)), float(BASE_TAU_MINUTES[b]))
-    return (np.float64(known.base[row, b, PAID]) + np.float64(known.base[row, b, GPU])) / lived
+    """Dollars a minute that are usual."""
+    return float(known.usual_usd[row, int(USUAL_OF_HORIZON[h])])
 
 
 @compiled

@@ -22,6 +22,9 @@ PAUSE_MINUTES = 3
 EVEN_MINUTES = 15
 EVEN_TAU = EVEN_MINUTES / 2.0
 _EVEN_WEIGHT = float(1 / (1 - np.exp(-1 / EVEN_TAU)))
+_HOUR_TAU = 30.0
+_HOUR_LEFT = np.exp(-np.arange(1024) / _HOUR_TAU)
+_HOUR_WEIGHT = float(1 / (1 - _HOUR_LEFT[1]))
 RUN_DAYS = 7
 CADENCE_MINUTES = 240
 CADENCE_BLOCKS = 18
@@ -34,6 +37,12 @@ class RhythmState(NamedTuple):
 
     squares: Floats
     """Exponentially weighted sum of squared requests a minute."""
+    jumps: NDArray[np.float32]
+    """Exponentially weighted sum of half the squared change of requests from minute to minute."""
+    counted: NDArray[np.float32]
+    """The same of requests."""
+    previous: NDArray[np.float32]
+    """Requests of the last active minute."""
     run_start: NDArray[np.int32]
     longest: NDArray[np.int16]
     """Longest run of each of the last days in minutes, (rows, days)."""
@@ -52,16 +61,22 @@ class Rhythm(msgspec.Struct, frozen=True):
     """The longest such run of the last days, the present one left out."""
     unevenness: Floats
     """Variance over mean of requests a minute of a quarter of an hour: 1 for independent calls, 0 for a clock."""
+    jitter: Floats
+    """Half the mean squared change from minute to minute over the mean, of an hour: the same, but blind to slow change
+    (von Neumann's ratio)."""
+    requests_per_minute: Floats
+    """Of an hour."""
     cadence_least_usd: Floats
-    """Dollars of the cheapest block of hours of the last three days."""
+    """Dollars of the cheapest block of hours of the last three days, without the newest: it may be odd already."""
     cadence_most_usd: Floats
 
 
 def empty_rhythm(rows: int) -> RhythmState:
     """Columns for so many series that were never seen."""
+    jumps, counted, previous = np.zeros((3, rows), np.float32)
     return RhythmState(
-        np.zeros(rows), np.zeros(rows, np.int32), np.zeros((rows, RUN_DAYS), np.int16), np.zeros(rows, np.int32),
-        np.zeros(rows, np.int32), np.zeros((rows, CADENCE_BLOCKS), np.float32),
+        np.zeros(rows), jumps, counted, previous, np.zeros(rows, np.int32), np.zeros((rows, RUN_DAYS), np.int16),
+        np.zeros(rows, np.int32), np.zeros(rows, np.int32), np.zeros((rows, CADENCE_BLOCKS), np.float32),
     )  # fmt: skip
 
 
@@ -86,14 +101,19 @@ def keep_rhythm(state: RhythmState, beats: Beats) -> Rhythm:
     """Take some minutes; the state is changed in place."""
     rows = len(beats.series)
     run, longest = np.empty(rows, np.int32), np.empty(rows, np.int32)
-    uneven_least_most = np.empty((3, rows))
-    _keep(state, beats, run, longest, uneven_least_most)
-    return Rhythm(run, longest, *uneven_least_most)
+    told = np.empty((5, rows))
+    _keep(state, beats, run, longest, _HOUR_LEFT, told)
+    return Rhythm(run, longest, *told)
 
 
 @compiled
 def _keep(
-    state: RhythmState, beats: Beats, run: NDArray[np.int32], longest: NDArray[np.int32], uneven_least_most: Floats
+    state: RhythmState,
+    beats: Beats,
+    run: NDArray[np.int32],
+    longest: NDArray[np.int32],
+    hour_left: Floats,
+    told: Floats,
 ) -> None:
     """Row by row: what a series remembers of its rhythm, and what is told of it. New memories begin here."""
     for row in range(len(beats.series)):
@@ -111,17 +131,32 @@ def _keep(
         squares = np.float64(state.squares[series]) * np.float64(beats.fading[row]) + requests * requests
         state.squares[series] = squares
         mean = np.float64(beats.recent_requests[row]) / _EVEN_WEIGHT
-        uneven_least_most[0, row] = (squares / _EVEN_WEIGHT - mean * mean) / max(mean, 1e-9)
+        told[0, row] = (squares / _EVEN_WEIGHT - mean * mean) / max(mean, 1e-9)
+        told[1, row], told[2, row] = _keep_jitter(state, series, passed, requests, hour_left)
         _turn_cadence(state, series, minute // CADENCE_MINUTES, new)
         now = (minute // CADENCE_MINUTES) % CADENCE_BLOCKS
+        newest = (now - 1) % CADENCE_BLOCKS
         least_usd, most_usd = np.inf, -np.inf
         for slot in range(CADENCE_BLOCKS):
-            if slot != now:
+            if slot not in (now, newest):
                 least_usd = min(least_usd, np.float64(state.block_usd[series, slot]))
                 most_usd = max(most_usd, np.float64(state.block_usd[series, slot]))
-        uneven_least_most[1, row] = least_usd
-        uneven_least_most[2, row] = most_usd
+        told[3, row] = least_usd
+        told[4, row] = most_usd
         state.block_usd[series, now] = np.float64(state.block_usd[series, now]) + np.float64(beats.usd[row])
+
+
+@compiled
+def _keep_jitter(
+    state: RhythmState, series: int, passed: int, requests: float, hour_left: Floats
+) -> tuple[float, float]:
+    """How much requests change from minute to minute, and how many there are; a minute of silence counts as zero."""
+    left = hour_left[min(passed, len(hour_left) - 1)]
+    previous = np.float64(state.previous[series]) if passed <= 1 else 0.0
+    jumps = np.float64(state.jumps[series]) * left + (requests - previous) * (requests - previous) / 2
+    counted = np.float64(state.counted[series]) * left + requests
+    state.jumps[series], state.counted[series], state.previous[series] = jumps, counted, requests
+    return jumps / max(counted, 1e-9), counted / _HOUR_WEIGHT
 
 
 @compiled

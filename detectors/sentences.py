@@ -69,6 +69,13 @@ def _job(found: Candidate, newest_model: str) -> str:
     return f"a job whose dearest four hours of the last three days cost {most:,.2f} USD has cost {spent:,.2f}"
 
 
+def _clockwork(found: Candidate, newest_model: str) -> str:
+    number = found.numbers.get
+    who = found.name.scope().get("principal", "one principal")
+    pace = f"{number('requests_per_minute', 0.0):,.0f} times a minute, {found.score:.0f} times as evenly as chance"
+    return f"{who} calls {pace}, and {_volume(found, newest_model)}"
+
+
 def _retries(found: Candidate, newest_model: str) -> str:
     number = found.numbers.get
     failing = f"{number('error_share', 0.0):.0%} of the requests fail ({number('usual_error_share', 0.0):.0%} before)"
@@ -96,6 +103,7 @@ def _unpriced(found: Candidate, newest_model: str) -> str:
 _BY_KIND: dict[str, Callable[[Candidate, str], str]] = {
     "share_burst": _share,
     "new_model": _new_model,
+    "clockwork": _clockwork,
     "job_cadence": _job,
     "retry_storm": _retries,
     "idle_gpu": _idle,

@@ -102,6 +102,8 @@ class Detector(Kind, frozen=True, kw_only=True):
     """The dimension by whose values its incidents are told apart."""
     names_principals: ClassVar[bool] = True
     """Whether a principal can be behind what it sees."""
+    about_principals: ClassVar[bool] = False
+    """Whether what it says of a principal is about that one alone; else it may be true of the whole service."""
     names_its_driver: ClassVar[bool] = False
     """Whether what it saw has one cause only, so that no other driver is looked for."""
     blames_deployments: ClassVar[bool] = True

@@ -233,7 +233,10 @@ class Life:
         place, until = place_of(found), state.paged_until
         if not found.is_by_chance:
             return until.get(_apart(place, found.detector), NEVER) >= found.minute
-        return max(until.get(place, NEVER), until.get(_apart(place, family_of(found)), NEVER)) >= found.minute
+        of_family = until.get(_apart(place, family_of(found)), NEVER)
+        if self._budget.detector(found.detector).names_its_driver:  # what has one cause only is no echo of another
+            return of_family >= found.minute
+        return max(until.get(place, NEVER), of_family) >= found.minute
 
     def _former(self, state: Lives, found: Candidate, weighed: Weighed) -> Incident | None:
         """The page that was over and that a candidate, which would page otherwise, is the return of."""
@@ -262,8 +265,8 @@ class Life:
         service = found.name.scope().get("service")
         incident.deployment = None
         if service and found.is_by_chance and self._budget.detector(found.detector).blames_deployments:
-            by_traffic = self._budget.detector(found.detector).follows_deployments
-            incident.deployment = cause.guilty(state.deployments, service, found, by_traffic=by_traffic)
+            gated = self._budget.detector(found.detector).follows_deployments
+            incident.deployment = cause.guilty(state.deployments, service, found, gated=gated)
         incident.newest_model = state.spending.newest_model(service or "")
         incident.deployments_known = sum(d.service == service for d in state.deployments)
         if incident.severity == "page":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from detectors.kinds.clockwork import Clockwork
 from detectors.kinds.driver_step import DriverStep
 from detectors.kinds.idle_gpu import IdleGpu
 from detectors.kinds.job_cadence import JobCadence
@@ -18,6 +19,7 @@ from detectors.verdicts import Detector
 KINDS: dict[str, type[Detector]] = {
     kind.kind: kind
     for kind in (
+        Clockwork,
         DriverStep,
         IdleGpu,
         JobCadence,

@@ -27,7 +27,7 @@ class IdleGpu(Detector, frozen=True, kw_only=True):
     threshold: Annotated[float, Meta(gt=0)] = 1.5
     natural_per_week: Annotated[float, Meta(gt=0)] = 0.05
     tail: Annotated[float, Meta(gt=0)] = 0.5
-    budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.03
+    budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.02
     least_excess_usd: Annotated[float, Meta(ge=0)] = 1.0
 
     def step(self, state: None, seen: Seen) -> tuple[None, Verdicts]:
@@ -38,7 +38,7 @@ class IdleGpu(Detector, frozen=True, kw_only=True):
         idle = (r.sums[:, :, GPU] > 0) & (r.sums[:, :, N] < 0.5) & (np.array(HORIZONS_MINUTES) <= 60)
         spent = r.sums[:, :, GPU][:, :, None]
         gate = idle[:, :, None] & (spent > self.least_excess_usd) & (seen.role == MODEL)[:, None, None]
-        usual = np.maximum(r.usual_usd_per_minute[:, :, None], 0.002)
+        usual = np.maximum(r.usual_usd_per_minute[:, -1:, None], 0.002)  # a day's, so that no fleet is usual in hours
         score = np.log((r.usd_per_minute[:, :, None] + 0.002) / usual)
         warming = np.zeros(len(r), bool)
         return None, judge(score, gate, warming, self.threshold, np.array([IDLE_GPU]), spent, hourly)

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from msgspec import Meta
 
-from detectors.baselines import GPU, PAID
+from detectors.baselines import GPU, HORIZONS_MINUTES, PAID
 from detectors.clock import MINUTES_PER_DAY
 from detectors.drivers import REQUESTS
 from detectors.series import PRINCIPAL
@@ -23,12 +23,14 @@ class JobCadence(Detector, frozen=True, kw_only=True):
 
     kind: ClassVar[str] = "job_cadence"
     roles: ClassVar[tuple[int, ...]] = (PRINCIPAL,)
+    about_principals: ClassVar[bool] = True
     names_its_driver: ClassVar[bool] = True
     blames_deployments: ClassVar[bool] = False
     threshold: Annotated[float, Meta(gt=0)] = 3.0
-    natural_per_week: Annotated[float, Meta(gt=0)] = 0.1
+    natural_per_week: Annotated[float, Meta(gt=0)] = 0.05
     tail: Annotated[float, Meta(gt=0)] = 1.5
-    budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.06
+    budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.02
+    most_active_share: Annotated[float, Meta(gt=0, le=1)] = 0.2
     least_evenness: Annotated[float, Meta(gt=0, lt=1)] = 0.4
     least_excess_usd: Annotated[float, Meta(ge=0)] = 0.15
 
@@ -39,8 +41,10 @@ class JobCadence(Detector, frozen=True, kw_only=True):
         spent = (r.sums[:, :, PAID] + r.sums[:, :, GPU])[:, :, None]
         excess = np.maximum(spent - most, 0.0)
         even = (least > self.least_evenness * most) & (seen.role == PRINCIPAL)[:, None, None]
-        hourly = np.broadcast_to((r.usd_per_minute * 60)[:, :, None] - most / 4, spent.shape)
+        lately = r.usd_per_minute[:, : HORIZONS_MINUTES.index(60) + 1].max(axis=1)[:, None, None] * 60
+        hourly = np.broadcast_to(lately - most / 4, spent.shape)
         warming = r.age_minutes < 3 * MINUTES_PER_DAY
-        gate = even & ~warming[:, None, None] & (excess > self.least_excess_usd)
+        rests = r.active_minutes < self.most_active_share * r.age_minutes
+        gate = even & (rests & ~warming)[:, None, None] & (excess > self.least_excess_usd)
         score = spent / np.maximum(most, 1e-9)
         return None, judge(score, gate, warming, self.threshold, np.array([REQUESTS]), excess, np.maximum(hourly, 0.0))

@@ -28,9 +28,9 @@ class NewModel(Detector, frozen=True, kw_only=True):
     threshold: Annotated[float, Meta(gt=0)] = 0.25
     natural_per_week: Annotated[float, Meta(gt=0)] = 0.3
     tail: Annotated[float, Meta(gt=0)] = 0.15
-    budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.1
+    budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.09
     most_models: Annotated[int, Meta(ge=2)] = 2
-    within_minutes: Annotated[int, Meta(ge=1)] = 720
+    within_minutes: Annotated[int, Meta(ge=1)] = 2880
     least_excess_usd: Annotated[float, Meta(ge=0)] = 0.3
 
     def step(self, state: None, seen: Seen) -> tuple[None, Verdicts]:

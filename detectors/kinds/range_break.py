@@ -12,8 +12,8 @@ import numpy as np
 from msgspec import Meta
 
 from detectors.baselines import C_SHARE
-from detectors.clock import MINUTES_PER_DAY
-from detectors.series import SERVICE
+from detectors.residuals import SETTLED_MINUTES
+from detectors.series import PRINCIPAL, SERVICE
 from detectors.verdicts import DRIVER_OF_CHANNEL, Detector, Seen, Verdicts, judge
 
 _DRIVERS = slice(0, C_SHARE)
@@ -23,19 +23,19 @@ class RangeBreak(Detector, frozen=True, kw_only=True):
     """How far a driver is above its highest of the week, over what its hours differ by, made equally rare for each."""
 
     kind: ClassVar[str] = "range_break"
-    roles: ClassVar[tuple[int, ...]] = (SERVICE,)
+    roles: ClassVar[tuple[int, ...]] = (SERVICE, PRINCIPAL)
     threshold: Annotated[float, Meta(gt=0)] = 1.0
-    natural_per_week: Annotated[float, Meta(gt=0)] = 2.9
-    tail: Annotated[float, Meta(gt=0)] = 0.3
-    budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.24
-    least_spread: Annotated[float, Meta(gt=0)] = 0.05
+    natural_per_week: Annotated[float, Meta(gt=0)] = 1.5
+    tail: Annotated[float, Meta(gt=0)] = 0.4
+    budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.31
+    least_spread: Annotated[float, Meta(gt=0)] = 0.15
     least_step_z: Annotated[float, Meta(ge=0)] = 3.0
-    least_excess_usd: Annotated[float, Meta(ge=0)] = 0.5
+    least_excess_usd: Annotated[float, Meta(ge=0)] = 1.0
     least_usd_per_hour: Annotated[float, Meta(ge=0)] = 0.8
-    rare_input: Annotated[float, Meta(gt=0)] = 3.8
-    rare_output: Annotated[float, Meta(gt=0)] = 3.5
-    rare_cache: Annotated[float, Meta(gt=0)] = 6.0
-    rare_mix: Annotated[float, Meta(gt=0)] = 5.5
+    rare_input: Annotated[float, Meta(gt=0)] = 6.5
+    rare_output: Annotated[float, Meta(gt=0)] = 2.5
+    rare_cache: Annotated[float, Meta(gt=0)] = 3.0
+    rare_mix: Annotated[float, Meta(gt=0)] = 5.0
 
     def step(self, state: None, seen: Seen) -> tuple[None, Verdicts]:
         """Judge the active series of a minute."""
@@ -44,8 +44,8 @@ class RangeBreak(Detector, frozen=True, kw_only=True):
         above = r.above[:, :, _DRIVERS]
         gate = (above > 0) & (r.step_z[:, :, _DRIVERS] > self.least_step_z)
         gate &= (excess > self.least_excess_usd) & (hourly > self.least_usd_per_hour)
-        warming = r.age_minutes < 2 * MINUTES_PER_DAY
-        gate &= ((seen.role == SERVICE) & ~warming)[:, None, None]
+        warming = seen.parts.whole_age_minutes < SETTLED_MINUTES
+        gate &= (((seen.role == SERVICE) | (seen.role == PRINCIPAL)) & ~warming)[:, None, None]
         spread = np.sqrt(r.scale[:, -1:, _DRIVERS] ** 2 + self.least_spread**2)
         rare = (self.rare_input, self.rare_output, self.rare_cache, self.rare_mix)
         score = np.maximum(above, 0.0) / spread / rare

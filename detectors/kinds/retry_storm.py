@@ -33,9 +33,9 @@ class RetryStorm(Detector, frozen=True, kw_only=True):
     names_its_driver: ClassVar[bool] = True
     blames_deployments: ClassVar[bool] = False
     threshold: Annotated[float, Meta(gt=0)] = 2.0
-    natural_per_week: Annotated[float, Meta(gt=0)] = 0.3
+    natural_per_week: Annotated[float, Meta(gt=0)] = 0.1
     tail: Annotated[float, Meta(gt=0)] = 1.6
-    budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.08
+    budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.03
     least_error_share: Annotated[float, Meta(gt=0, lt=1)] = 0.3
     least_requests: Annotated[int, Meta(ge=1)] = 10
     most_others_failing: Annotated[int, Meta(ge=0)] = 0

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from msgspec import Meta
 
-from detectors.baselines import C_SHARE, C_VOLUME
+from detectors.baselines import C_SHARE, C_VOLUME, HORIZONS_MINUTES
 from detectors.clock import MINUTES_PER_DAY
 from detectors.drivers import REQUESTS
 from detectors.series import PRINCIPAL
@@ -26,10 +26,12 @@ class ShareBurst(Detector, frozen=True, kw_only=True):
 
     kind: ClassVar[str] = "share_burst"
     roles: ClassVar[tuple[int, ...]] = (PRINCIPAL,)
+    about_principals: ClassVar[bool] = True
     threshold: Annotated[float, Meta(gt=0)] = 1.5
-    natural_per_week: Annotated[float, Meta(gt=0)] = 0.6
+    natural_per_week: Annotated[float, Meta(gt=0)] = 0.4
     tail: Annotated[float, Meta(gt=0)] = 0.8
-    budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.1
+    budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.06
+    least_minutes: Annotated[int, Meta(ge=1)] = 15
     least_spread: Annotated[float, Meta(gt=0)] = 0.3
     least_rise: Annotated[float, Meta(gt=0)] = 0.3
     least_excess_usd: Annotated[float, Meta(ge=0)] = 0.5
@@ -42,6 +44,7 @@ class ShareBurst(Detector, frozen=True, kw_only=True):
         warming = r.age_minutes < 2 * MINUTES_PER_DAY
         gate = (r.above[:, :, _SHARE] > 0) & (r.above[:, :, _VOLUME] > 0) & (r.step[:, :, _SHARE] > self.least_rise)
         gate &= (excess > self.least_excess_usd) & (hourly > self.least_usd_per_hour)
+        gate &= (np.array(HORIZONS_MINUTES) >= self.least_minutes)[None, :, None]
         gate &= ((seen.role == PRINCIPAL) & ~warming)[:, None, None]
         spread = np.sqrt(r.scale[:, -1:, _SHARE] ** 2 + self.least_spread**2)
         score = np.maximum(r.above[:, :, _SHARE], 0.0) / spread

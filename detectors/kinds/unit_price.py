@@ -29,7 +29,7 @@ class UnitPrice(Detector, frozen=True, kw_only=True):
     threshold: Annotated[float, Meta(gt=0)] = 5.0
     natural_per_week: Annotated[float, Meta(gt=0)] = 0.02
     tail: Annotated[float, Meta(gt=0)] = 1.0
-    budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.03
+    budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.01
     least_usd_per_hour: Annotated[float, Meta(ge=0)] = 0.05
 
     def step(self, state: None, seen: Seen) -> tuple[None, Verdicts]:

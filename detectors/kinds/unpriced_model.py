@@ -25,7 +25,7 @@ class UnpricedModel(Detector, frozen=True, kw_only=True):
     threshold: Annotated[float, Meta(gt=0)] = 1.0
     natural_per_week: Annotated[float, Meta(gt=0)] = 0.02
     tail: Annotated[float, Meta(gt=0)] = 1e6
-    budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.03
+    budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.01
 
     def step(self, state: None, seen: Seen) -> tuple[None, Verdicts]:
         """Judge the active series of a minute."""

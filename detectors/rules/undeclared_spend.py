@@ -70,10 +70,13 @@ class UndeclaredSpend(Rule, frozen=True, kw_only=True):
         hours = {hour: usd for hour, usd in state.hours[service].items() if hour > this_hour - 24}
         state.hours[service] = hours
         usd = sum(hours[hour] for hour in sorted(hours))
-        if service not in state.told and usd >= self.least_usd_per_day:
-            state.told = [*state.told, service]
-        if service not in state.told or not usd:
+        is_told = service in state.told
+        if is_told and not usd:
+            state.told = [each for each in state.told if each != service]
+        if not usd or not (is_told or usd >= self.least_usd_per_day):
             return None
+        if not is_told:
+            state.told = [*state.told, service]
         first, team = state.first_seen[service], state.teams[service]
         return Finding(
             {"service": service},

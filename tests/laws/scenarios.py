@@ -46,6 +46,8 @@ class Scenario:
     """For how long it is itself news to the kind that a series began."""
     companions: int = 0
     """How many other services, each a little restless, the kind learns of the usual from."""
+    every_minutes: int = EVERY_MINUTES
+    """How often there are rows."""
     shared: bool = False
     """Whether each service has a second principal, which does the usual all the time."""
 
@@ -74,6 +76,10 @@ SCENARIOS: dict[str, Scenario] = {
     "job_cadence": Scenario(
         _TALK, {"requests": 400, "input_tokens": 360_000, "output_tokens": 48_000}, "requests",
         warm_minutes=74 * 60, within_minutes=120,
+    ),
+    "clockwork": Scenario(
+        _TALK, {"requests": 400, "input_tokens": 360_000, "output_tokens": 48_000}, "requests",
+        warm_minutes=26 * 60, within_minutes=120, every_minutes=1,
     ),
     "new_model": Scenario({**_BUSY, "model": "small"}, {"model": "large"}, "model_mix"),
     "retry_storm": Scenario(
@@ -230,15 +236,15 @@ def row(service: str, content: Event) -> Event:
     }  # fmt: skip
 
 
-def minutes(start: int, stop: int) -> range:
+def minutes(kind: str, start: int, stop: int) -> range:
     """The minutes that have rows."""
-    return range(start, stop, EVERY_MINUTES)
+    return range(start, stop, SCENARIOS[kind].every_minutes)
 
 
 def warmed(kind: str, services: tuple[str, ...] = ("bot",)) -> Trial:
     """A trial up to the onset of the kind's scenario; every service does the usual."""
     scenario, trial = SCENARIOS[kind], Trial(kind)
-    for minute in minutes(START, scenario.onset):
+    for minute in minutes(kind, START, scenario.onset):
         trial.minute(minute, [row(service, scenario.usual) for service in services])
     if scenario.deployed:
         for service in services:
@@ -250,7 +256,7 @@ def jumped(trial: Trial, kind: str, services: tuple[str, ...] = ("bot",), lastin
     """The same trial after the jump of the first service."""
     scenario = SCENARIOS[kind]
     stop = scenario.onset + (lasting_minutes or scenario.within_minutes)
-    for minute in minutes(scenario.onset, stop):
+    for minute in minutes(kind, scenario.onset, stop):
         changes: list[Event] = [scenario.jump] + [{}] * (len(services) - 1)
         trial.minute(minute, [row(s, {**scenario.usual, **c}) for s, c in zip(services, changes, strict=True)])
     return trial.end(stop)

@@ -103,7 +103,7 @@ def every_status_of(trial: Trial) -> set[int]:
 @every_kind
 def test_the_usual_of_its_scenario_is_never_anomalous(kind: str) -> None:
     trial = warmed(kind)
-    for minute in minutes(SCENARIOS[kind].onset, SCENARIOS[kind].onset + 12 * 60):
+    for minute in minutes(kind, SCENARIOS[kind].onset, SCENARIOS[kind].onset + 12 * 60):
         trial.minute(minute, [row("bot", SCENARIOS[kind].usual)])
     assert every_status_of(trial.end(minute)) <= {WARMING, NORMAL}
 
@@ -115,7 +115,7 @@ def test_states_survive_being_written_and_read(kind: str) -> None:
     for trial in (kept, restarted):
         if scenario.deployed:
             trial.deploy("bot", scenario.onset - 2)
-        for n, minute in enumerate(minutes(START, scenario.onset + scenario.within_minutes)):
+        for n, minute in enumerate(minutes(kind, START, scenario.onset + scenario.within_minutes)):
             content = {**scenario.usual, **(scenario.jump if minute >= scenario.onset else {})}
             if trial is restarted and (n % 50 == 0 or minute >= scenario.onset):
                 trial.restart()
@@ -243,7 +243,7 @@ def rows_of(values: list[float], minute: int = START, *, sampled: bool = False) 
         scale=filled(h, len(CHANNELS) - 1), above=filled(h, len(CHANNELS)), usd_per_minute=filled(h),
         usual_usd_per_minute=filled(h),
         age_minutes=whole, active_minutes=whole,
-        rhythm=Rhythm(whole, whole, filled(), filled(), filled()),
+        rhythm=Rhythm(whole, whole, *(filled() for _ in range(5))),
     )  # fmt: skip
     parts = Parts(np.full(n, 2, np.int32), whole, whole, whole, filled(h))
     return Seen(

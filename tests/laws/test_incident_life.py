@@ -200,10 +200,10 @@ def test_a_team_with_few_of_the_natural_episodes_has_little_to_fear() -> None:
 
 
 def test_rates_tell_what_was_promised_and_what_came_of_it(page: Alert) -> None:
-    budget = PageBudget(pages=7, teams={"support": TeamBudget(pages=2), "web": TeamBudget(pages=1)})
+    budget = PageBudget(pages=7, teams={"support": TeamBudget(pages=4), "web": TeamBudget(pages=1)})
     rates = run(DAY, plan(detectors=STEPS, page_budget=budget)).rates
     assert (rates.promised, rates.realised) == (7, 1)
-    assert rates.team_promised == {"support": 2, "web": 1}
+    assert rates.team_promised == {"support": 4, "web": 1}
     assert rates.team_realised == {"support": 1, "web": 0}
     assert rates.detector_realised == {"driver_step": 1}
     assert 0 < rates.natural["driver_step"] < 10

@@ -281,8 +281,9 @@ def test_ten_times_the_price_is_ten_times_the_excess() -> None:
         )
         for d in usual
     )
-    before = run(LONG, plan(detectors=usual)).alerts
-    after = run(LONG, plan(detectors=dear, severity=dear_severity), lookup=dearer).alerts
+    to_its_end = stream(hours=60, onset_hour=54)
+    before = run(to_its_end, plan(detectors=usual)).alerts
+    after = run(to_its_end, plan(detectors=dear, severity=dear_severity), lookup=dearer).alerts
     assert len(before) > 3
     assert [(a.alert_id, a.state, a.severity, a.score) for a in before] == [
         (a.alert_id, a.state, a.severity, a.score) for a in after

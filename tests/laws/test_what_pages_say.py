@@ -13,7 +13,7 @@ FAILING: Event = SCENARIOS["retry_storm"].jump
 def storm_of(services: tuple[str, ...], failing: tuple[str, ...]) -> Trial:
     """Three services, of which some fail and cost a multiple."""
     trial, scenario = warmed("retry_storm", services), SCENARIOS["retry_storm"]
-    for minute in minutes(scenario.onset, scenario.onset + 30):
+    for minute in minutes("retry_storm", scenario.onset, scenario.onset + 30):
         changes = [FAILING if service in failing else {} for service in services]
         trial.minute(minute, [row(s, {**scenario.usual, **c}) for s, c in zip(services, changes, strict=True)])
     return trial.end(minute)

@@ -39,8 +39,9 @@ def test_promtool_accepts_the_configuration_and_its_rules() -> None:
     assert promtool("check", "config", DEPLOY / "prometheus" / "prometheus.yml") == ""
 
 
-def test_the_rules_fire_when_they_should_and_not_before() -> None:
-    assert promtool("test", "rules", RULES.with_name("burstwatch.rules.test.yml")) == ""
+@pytest.mark.parametrize("tests", ["burstwatch.rules.test.yml", "burstwatch.promise.test.yml"])
+def test_the_rules_fire_when_they_should_and_not_before(tests: str) -> None:
+    assert promtool("test", "rules", RULES.with_name(tests)) == ""
 
 
 @pytest.mark.parametrize("expression", [*expressions_of_the_rules(), *expressions_of_the_dashboard()])

@@ -1,0 +1,55 @@
+"""A principal that calls as evenly as a clock, and never did.
+
+Catches: a client in a tight loop: it calls at one rate day and night, while people, crowds and their agents come
+in clumps. Misses: loops on a principal whose usual traffic is many times the loop's, and loops of a few calls an hour,
+and principals younger than a day.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+import numpy as np
+from msgspec import Meta
+
+from detectors.baselines import C_VOLUME, HORIZONS_MINUTES
+from detectors.clock import MINUTES_PER_DAY
+from detectors.drivers import REQUESTS
+from detectors.series import PRINCIPAL
+from detectors.verdicts import Detector, Seen, Verdicts, judge
+
+_HOUR = HORIZONS_MINUTES.index(60)
+_LEAST_NEWS = 0.25
+"""The part of what is spent that must be above the usual: a beat that always was is nothing new."""
+
+
+class Clockwork(Detector, frozen=True, kw_only=True):
+    """How many times more even its requests a minute are than independent calls would be."""
+
+    kind: ClassVar[str] = "clockwork"
+    roles: ClassVar[tuple[int, ...]] = (PRINCIPAL,)
+    about_principals: ClassVar[bool] = True
+    names_its_driver: ClassVar[bool] = True
+    blames_deployments: ClassVar[bool] = False
+    threshold: Annotated[float, Meta(gt=0)] = 4.0
+    natural_per_week: Annotated[float, Meta(gt=0)] = 0.05
+    tail: Annotated[float, Meta(gt=0)] = 0.5
+    budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.02
+    least_requests_per_minute: Annotated[float, Meta(gt=0)] = 1.2
+    least_run_minutes: Annotated[int, Meta(ge=1)] = 30
+    least_usd_per_hour: Annotated[float, Meta(ge=0)] = 0.8
+
+    def step(self, state: None, seen: Seen) -> tuple[None, Verdicts]:
+        """Judge the active series of a minute."""
+        r = seen.residuals
+        only = slice(C_VOLUME, C_VOLUME + 1)
+        excess, hourly = seen.excess_usd[:, :, only], seen.excess_usd_per_hour[:, :, only]
+        warming = r.age_minutes < MINUTES_PER_DAY
+        runs = (r.rhythm.run_minutes >= self.least_run_minutes) & (
+            r.rhythm.requests_per_minute >= self.least_requests_per_minute
+        )
+        gate = (runs & (seen.role == PRINCIPAL) & ~warming)[:, None, None] & (hourly > self.least_usd_per_hour)
+        gate &= hourly > _LEAST_NEWS * 60 * r.usd_per_minute[:, :, None]
+        gate &= (np.arange(len(HORIZONS_MINUTES)) == _HOUR)[None, :, None]
+        score = np.broadcast_to(1 / np.maximum(r.rhythm.jitter, 0.01)[:, None, None], gate.shape)
+        return None, judge(score, gate, warming, self.threshold, np.array([REQUESTS]), excess, hourly)
