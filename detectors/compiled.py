@@ -7,6 +7,7 @@ kept on disk beside the source; it is made anew when any file of the core has ch
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -47,7 +48,7 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
 
 
 @cache
-def _stamp() -> list[tuple[str, int, int]]:
-    """What changes with any file of the core."""
-    files = sorted(Path(__file__).parent.glob("*.py"))
-    return [(path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in files]
+def _stamp() -> str:
+    """What changes with any file of the core, and not with where and when it was installed."""
+    files = sorted(Path(__file__).parent.rglob("*.py"))
+    return hashlib.blake2b(b"".join(path.read_bytes() for path in files), digest_size=8).hexdigest()

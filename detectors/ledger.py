@@ -201,8 +201,9 @@ def due_feedback(state: LedgerState, at: int) -> list[Feedback]:
 def heard_of(keys: list[Key], closed: ClosedRows) -> list[list[tuple[str, str]]]:
     """(source, service) of all that sent something that became known, by minute."""
     source, service = f.DIMENSIONS.index("source"), f.DIMENSIONS.index("service")
+    who = {key: (keys[key][source], keys[key][service]) for key in np.unique(closed.key).tolist()}
     of_minute = (closed.key[first:end].tolist() for first, end in pairwise(closed.start.tolist()))
-    return [sorted({(keys[key][source], keys[key][service]) for key in set(some)}) for some in of_minute]
+    return [sorted({who[key] for key in some}) for some in of_minute]
 
 
 SPEND_DIMENSIONS = ("team", "service", "environment", "initiative", "provider", "model")

@@ -33,7 +33,7 @@ SAMPLE_ONE_IN = 64
 SETTLED_MINUTES = 120
 WORTH_A_LOOK_USD_PER_HOUR = 0.1
 """Rows whose every driver costs less than this above the usual are not judged."""
-ROWS_AT_ONCE = 8192
+ROWS_AT_ONCE = 4096
 """So many rows, with all that is made of them, fit a processor's cache and keep memory flat."""
 
 

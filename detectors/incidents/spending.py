@@ -15,9 +15,6 @@ from detectors.spends import Spend
 
 _SERVICE, _MODEL = DIMENSIONS.index("service"), DIMENSIONS.index("model")
 
-SpendRows = dict[tuple[Key, int], list[int]]
-"""Measures by (key, event minute)."""
-
 
 class Spending(msgspec.Struct):
     """Nano-dollars by service; the empty service is the whole organisation."""
@@ -88,15 +85,6 @@ class Spending(msgspec.Struct):
     def days_of(self, scope: dict[str, str]) -> DailySpend:
         """What the service of a scope spent by day; of the whole organisation where it names none."""
         return self.daily.get(scope.get("service", ""), DailySpend())
-
-
-def rows_of(spends: list[Spend]) -> SpendRows:
-    """All shards' sums of a minute together."""
-    return {
-        (spend.keys[spend.key[row]], int(spend.minute[row])): values
-        for spend in spends
-        for row, values in enumerate(spend.values.T.tolist())
-    }
 
 
 def closed_rows(keys: list[Key], spends: dict[int, list[Spend]]) -> ClosedRows:

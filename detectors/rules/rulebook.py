@@ -7,7 +7,6 @@ from typing import Any
 from detectors import codec, intent
 from detectors.events import Initiative, Severity
 from detectors.frame import COST, DIMENSIONS, REQUESTS, Key
-from detectors.incidents.spending import rows_of
 from detectors.judge import Candidate
 from detectors.prices import NANO
 from detectors.rules.rule import Bill, Line, Rule
@@ -63,9 +62,7 @@ class Rulebook:
         """
         if not self._rules:
             return []
-        bill = Bill(
-            minute, [self._line(key, at, values) for (key, at), values in sorted(rows_of(spends).items())], sources
-        )
+        bill = Bill(minute, [self._line(*row) for row in _rows(spends)], sources)
         found = []
         for rule in self._rules:
             rule.count(states[rule.title], bill)
@@ -74,7 +71,7 @@ class Rulebook:
                 found += [(finding.candidate(rule.title, minute), rule.severity) for finding in findings]
         return found
 
-    def _line(self, key: Key, at: int, values: list[int]) -> Line:
+    def _line(self, key: Key, at: int, nano: int, requests: int) -> Line:
         known = self._known.get(key)
         if known is None:
             if len(self._known) >= _KEYS_KEPT:
@@ -82,5 +79,14 @@ class Rulebook:
             labels = dict(zip(DIMENSIONS, key, strict=True))
             known = self._known[key] = labels, intent.initiative_of(self._initiatives, labels)
         labels, initiative = known
-        usd, requests = values[COST] / NANO, values[REQUESTS]
-        return Line(labels["service"], labels["team"], labels["environment"], at, usd, requests, initiative)
+        return Line(labels["service"], labels["team"], labels["environment"], at, nano / NANO, requests, initiative)
+
+
+def _rows(spends: list[Spend]) -> list[tuple[Key, int, int, int]]:
+    """Key, event minute, nano-dollars and requests of all shards' sums together, by key."""
+    rows: list[tuple[Key, int, int, int]] = []
+    for spend in spends:
+        keys = [spend.keys[place] for place in spend.key.tolist()]
+        columns = spend.minute, spend.values[COST], spend.values[REQUESTS]
+        rows += zip(keys, *(column.tolist() for column in columns), strict=True)
+    return sorted(rows)
