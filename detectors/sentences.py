@@ -96,6 +96,13 @@ def _mixture(found: Candidate, newest_model: str) -> str:
     return f"an unusual mixture of changes{leading}: {_volume(found, newest_model)}"
 
 
+def _unlike(found: Candidate, newest_model: str) -> str:
+    what = _WHAT[found.driver]
+    return (
+        f"{found.after:,.0f} {what}, on a service with no past, are far more than other services send to the same model"
+    )
+
+
 def _unpriced(found: Candidate, newest_model: str) -> str:
     return f"{found.score:,.0f} requests in a minute have no known price"
 
@@ -108,6 +115,7 @@ _BY_KIND: dict[str, Callable[[Candidate, str], str]] = {
     "retry_storm": _retries,
     "idle_gpu": _idle,
     "odd_mixture": _mixture,
+    "unlike_peers": _unlike,
     "unpriced_model": _unpriced,
     "volume_burst": _volume,
 }

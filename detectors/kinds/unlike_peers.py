@@ -60,9 +60,11 @@ class UnlikePeers(Detector, frozen=True, kw_only=True):
 
     kind: ClassVar[str] = "unlike_peers"
     pooled: ClassVar[bool] = True
+    roles: ClassVar[tuple[int, ...]] = (MODEL,)
+    names_its_driver: ClassVar[bool] = True
     threshold: Annotated[float, Meta(gt=0)] = 2.0
-    natural_per_week: Annotated[float, Meta(gt=0)] = 0.1
-    tail: Annotated[float, Meta(gt=0)] = 0.4
+    natural_per_week: Annotated[float, Meta(gt=0)] = 1.25
+    tail: Annotated[float, Meta(gt=0)] = 0.45
     budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.04
     least_examples: Annotated[int, Meta(ge=2)] = 50
     least_excess_usd: Annotated[float, Meta(ge=0)] = 0.5

@@ -95,6 +95,10 @@ SCENARIOS: dict[str, Scenario] = {
         warm_minutes=10 * 60, warms=False, news_minutes=90,
     ),
     "unpriced_model": Scenario(_TALK, {"model": "nobody-priced-this"}, "model_mix", warm_minutes=60, warms=False),
+    "unlike_peers": Scenario(
+        _TALK, {"input_tokens": 360_000}, "input_per_request",
+        warm_minutes=40 * 60, warms=False, detector={"least_examples": 3}, companions=8,
+    ),
     "odd_mixture": Scenario(
         _BUSY, {"input_tokens": 3_600_000, "output_tokens": 480_000, "errors": 400}, "input_per_request",
         detector={"threshold": 0.55, "least_examples": 16, "trees": 20, "reservoir": 256}, companions=8,
