@@ -19,6 +19,16 @@ def alerts(kafka: KafkaSettings) -> list[bytes]:
     return [record.value or b"" for record in read(kafka, "alerts")]
 
 
+def rebuilt(config: Path) -> str:
+    """What the command prints; nothing while a worker that ended counts as a member."""
+    try:
+        return burstwatch("topics", "rebuild", "--yes", "--config", config)
+    except AssertionError as refused:
+        if "still has members" not in str(refused):
+            raise
+        return ""
+
+
 def test_a_state_that_does_not_fit_is_refused_and_made_again(
     kafka: KafkaSettings, tmp_path: Path, run: Callable[..., Worker]
 ) -> None:
@@ -39,7 +49,7 @@ def test_a_state_that_does_not_fit_is_refused_and_made_again(
     assert worker.wait() == GIVEN_UP
     assert "by views service; service, principal' in format 1: set the configuration back" in worker.log
     write_config(config, msgspec.to_builtins(kafka))
-    assert kafka.topic("state-watch") in burstwatch("topics", "rebuild", "--yes", "--config", config)
+    wait_for(lambda: kafka.topic("state-watch") in rebuilt(config), "the group to forget who gave up")
     assert alerts(kafka) == []
     run(worker)
     wait_for(lambda: alerts(kafka) == before, "the same alerts")
