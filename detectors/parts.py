@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from detectors.baselines import C_MIX, Known
 from detectors.compiled import compiled
-from detectors.residuals import SETTLED_MINUTES
 from detectors.series import MODEL, PRINCIPAL, SERVICE, SeriesState
 from detectors.verdicts import Parts
 
 NEVER_NEWS = -(2**30)
+NEWS_AFTER_MINUTES = 720
+"""In a service younger than this every model is new, and none is news."""
 HOLDS_MOST = 0.6
 """A principal is named if it holds this share of what its service costs above the usual."""
 
@@ -61,7 +62,7 @@ def _count(
         while end < rows and int(known.whole[end]) == whole:
             if known.new[end] and int(role[int(known.series[end])]) == MODEL:
                 state.models[service] += 1
-                if int(known.age_minutes[whole]) >= SETTLED_MINUTES:  # before, every model is new and none is news
+                if int(known.age_minutes[whole]) >= NEWS_AFTER_MINUTES:
                     state.news[service] = minute
             end += 1
         for row in range(first, end):

@@ -1,8 +1,9 @@
 """A driver that stepped up after a deployment.
 
 Catches: a prompt, an answer, a cache or a model mix that changed with a deployment: within minutes, since a
-driver is calm where dollars are wild. Misses: changes that no deployment came before (see ``range_break``),
-changes within what the week has shown, and changes of volume.
+driver is calm where dollars are wild. A step is looked for only where it began soon after one: services change by
+themselves as often as they are deployed, but seldom both within an hour. Misses: changes that no deployment came
+before (see ``range_break``), those of less than a fifth, and changes of volume.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from detectors.verdicts import DRIVER_OF_CHANNEL, Detector, Seen, Verdicts, judg
 _DRIVERS = slice(0, C_SHARE)
 _YOUNG_MINUTES = 30
 _LONGEST_SILENCE_MINUTES = 240
+"""First calls so long after a deployment still tell of it; later, other things have changed as well."""
 
 
 class DriverStep(Detector, frozen=True, kw_only=True):

@@ -1,7 +1,7 @@
 """A service that pays for a model it never used, at a higher price than its usual one.
 
 Catches: a switch to a dearer model by one line of configuration, a stolen key on the dearest model. A second
-model that is as cheap or cheaper says nothing. Misses: services younger than two days, and a model that was
+model that is as cheap or cheaper says nothing. Misses: services younger than half a day, and a model that was
 used before. Services that use many models lawfully are left out: news means nothing there.
 """
 
@@ -13,8 +13,8 @@ import numpy as np
 from msgspec import Meta
 
 from detectors.baselines import C_MIX
-from detectors.clock import MINUTES_PER_DAY
 from detectors.drivers import MIX
+from detectors.parts import NEWS_AFTER_MINUTES
 from detectors.series import SERVICE
 from detectors.verdicts import Detector, Seen, Verdicts, judge
 
@@ -38,7 +38,7 @@ class NewModel(Detector, frozen=True, kw_only=True):
         r = seen.residuals
         only = slice(C_MIX, C_MIX + 1)
         excess, hourly = seen.excess_usd[:, :, only], seen.excess_usd_per_hour[:, :, only]
-        warming = r.age_minutes < 2 * MINUTES_PER_DAY
+        warming = r.age_minutes < NEWS_AFTER_MINUTES
         news = (seen.role == SERVICE) & (seen.parts.minutes_since_new_model <= self.within_minutes)
         news &= seen.parts.models <= self.most_models
         gate = (news & ~warming)[:, None, None] & (excess > self.least_excess_usd)
