@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from detectors.clock import MINUTES_PER_DAY
 from detectors.compiled import compiled
 from detectors.peaks import NOTHING, PeakState, empty_peaks, keep_peaks
-from detectors.rhythm import EVEN_TAU, Beats, Rhythm, RhythmState, empty_rhythm, keep_rhythm
+from detectors.rhythm import Beats, Rhythm, RhythmState, empty_rhythm, keep_rhythm
 
 Floats = NDArray[np.float64]
 S = TypeVar("S")
@@ -191,16 +191,15 @@ class Baselines:
         _learn(state, known, np.log(known.usd + QUIET_USD_PER_MINUTE))
         keep_peaks(state.peaks, known.minute, known.series, known.low, known.reference)
         usd = given.totals[:, PAID] + given.totals[:, GPU]
-        recent, faded = known.sums[:, 2, N], fading()[:, -1][np.minimum(known.passed, _FORGOTTEN_MINUTES)]
-        beats = Beats(known.minute, known.series, known.passed, known.new, given.totals[:, N], usd, recent, faded)
+        beats = Beats(known.minute, known.series, known.passed, known.new, given.totals[:, N], usd)
         return state, known, keep_rhythm(state.rhythm, beats)
 
 
 @cache
 def fading() -> Floats:
-    """What is left of each horizon, each baseline and the rhythm's window after so many minutes, (minutes, k + 1)."""
+    """What is left of each horizon and each baseline after so many minutes, (minutes, k)."""
     minutes = np.arange(_FORGOTTEN_MINUTES + 1)[:, None]
-    table: Floats = np.exp(-minutes / np.concatenate([TAU_MINUTES, BASE_TAU_MINUTES, [EVEN_TAU]]))
+    table: Floats = np.exp(-minutes / np.concatenate([TAU_MINUTES, BASE_TAU_MINUTES]))
     table[-1] = 0.0
     return table
 

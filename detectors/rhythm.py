@@ -12,31 +12,23 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.clock import MINUTES_PER_DAY
 from detectors.compiled import compiled
 
 Floats = NDArray[np.float64]
 
 PAUSE_MINUTES = 3
 """Silence for longer than this ends a run of activity."""
-EVEN_MINUTES = 15
-EVEN_TAU = EVEN_MINUTES / 2.0
-_EVEN_WEIGHT = float(1 / (1 - np.exp(-1 / EVEN_TAU)))
 _HOUR_TAU = 30.0
 _HOUR_LEFT = np.exp(-np.arange(1024) / _HOUR_TAU)
 _HOUR_WEIGHT = float(1 / (1 - _HOUR_LEFT[1]))
-RUN_DAYS = 7
 CADENCE_MINUTES = 240
 CADENCE_BLOCKS = 18
 """Blocks of hours whose dollars are remembered: three days."""
-_LONGEST_MINUTES = 32_767
 
 
 class RhythmState(NamedTuple):
     """Columns with a row a series."""
 
-    squares: Floats
-    """Exponentially weighted sum of squared requests a minute."""
     jumps: NDArray[np.float32]
     """Exponentially weighted sum of half the squared change of requests from minute to minute."""
     counted: NDArray[np.float32]
@@ -44,9 +36,6 @@ class RhythmState(NamedTuple):
     previous: NDArray[np.float32]
     """Requests of the last active minute."""
     run_start: NDArray[np.int32]
-    longest: NDArray[np.int16]
-    """Longest run of each of the last days in minutes, (rows, days)."""
-    longest_day: NDArray[np.int32]
     block: NDArray[np.int32]
     block_usd: NDArray[np.float32]
     """Dollars by block, (rows, blocks)."""
@@ -57,13 +46,9 @@ class Rhythm(msgspec.Struct, frozen=True):
 
     run_minutes: NDArray[np.int32]
     """How long it has been active without a pause."""
-    longest_run: NDArray[np.int32]
-    """The longest such run of the last days, the present one left out."""
-    unevenness: Floats
-    """Variance over mean of requests a minute of a quarter of an hour: 1 for independent calls, 0 for a clock."""
     jitter: Floats
-    """Half the mean squared change from minute to minute over the mean, of an hour: the same, but blind to slow change
-    (von Neumann's ratio)."""
+    """Half the mean squared change of requests from minute to minute over their mean, of an hour: 1 for independent
+    calls, 0 for a clock, and blind to slow change (von Neumann, The Annals of Mathematical Statistics, 1941)."""
     requests_per_minute: Floats
     """Of an hour."""
     cadence_least_usd: Floats
@@ -74,10 +59,8 @@ class Rhythm(msgspec.Struct, frozen=True):
 def empty_rhythm(rows: int) -> RhythmState:
     """Columns for so many series that were never seen."""
     jumps, counted, previous = np.zeros((3, rows), np.float32)
-    return RhythmState(
-        np.zeros(rows), jumps, counted, previous, np.zeros(rows, np.int32), np.zeros((rows, RUN_DAYS), np.int16),
-        np.zeros(rows, np.int32), np.zeros(rows, np.int32), np.zeros((rows, CADENCE_BLOCKS), np.float32),
-    )  # fmt: skip
+    run_start, block = np.zeros((2, rows), np.int32)
+    return RhythmState(jumps, counted, previous, run_start, block, np.zeros((rows, CADENCE_BLOCKS), np.float32))
 
 
 class Beats(NamedTuple):
@@ -91,48 +74,27 @@ class Beats(NamedTuple):
     """Whether it never was."""
     requests: Floats
     usd: Floats
-    recent_requests: Floats
-    """Exponentially weighted sum of requests over :data:`EVEN_MINUTES`."""
-    fading: Floats
-    """What is left of such a sum after ``passed``."""
 
 
 def keep_rhythm(state: RhythmState, beats: Beats) -> Rhythm:
     """Take some minutes; the state is changed in place."""
     rows = len(beats.series)
-    run, longest = np.empty(rows, np.int32), np.empty(rows, np.int32)
-    told = np.empty((5, rows))
-    _keep(state, beats, run, longest, _HOUR_LEFT, told)
-    return Rhythm(run, longest, *told)
+    run, told = np.empty(rows, np.int32), np.empty((4, rows))
+    _keep(state, beats, run, _HOUR_LEFT, told)
+    return Rhythm(run, *told)
 
 
 @compiled
-def _keep(
-    state: RhythmState,
-    beats: Beats,
-    run: NDArray[np.int32],
-    longest: NDArray[np.int32],
-    hour_left: Floats,
-    told: Floats,
-) -> None:
+def _keep(state: RhythmState, beats: Beats, run: NDArray[np.int32], hour_left: Floats, told: Floats) -> None:
     """Row by row: what a series remembers of its rhythm, and what is told of it. New memories begin here."""
     for row in range(len(beats.series)):
         series, minute = int(beats.series[row]), int(beats.minute[row])
         new, passed = bool(beats.new[row]), int(beats.passed[row])
-        _turn_day(state, series, minute // MINUTES_PER_DAY, new)
         if new or passed > PAUSE_MINUTES:
-            _close_run(state, series, minute, passed, new)
+            state.run_start[series] = minute
         run[row] = minute - int(state.run_start[series]) + 1
-        most = 0
-        for slot in range(RUN_DAYS):
-            most = max(most, int(state.longest[series, slot]))
-        longest[row] = most
         requests = np.float64(beats.requests[row])
-        squares = np.float64(state.squares[series]) * np.float64(beats.fading[row]) + requests * requests
-        state.squares[series] = squares
-        mean = np.float64(beats.recent_requests[row]) / _EVEN_WEIGHT
-        told[0, row] = (squares / _EVEN_WEIGHT - mean * mean) / max(mean, 1e-9)
-        told[1, row], told[2, row] = _keep_jitter(state, series, passed, requests, hour_left)
+        told[0, row], told[1, row] = _keep_jitter(state, series, passed, requests, hour_left)
         _turn_cadence(state, series, minute // CADENCE_MINUTES, new)
         now = (minute // CADENCE_MINUTES) % CADENCE_BLOCKS
         newest = (now - 1) % CADENCE_BLOCKS
@@ -141,8 +103,8 @@ def _keep(
             if slot not in (now, newest):
                 least_usd = min(least_usd, np.float64(state.block_usd[series, slot]))
                 most_usd = max(most_usd, np.float64(state.block_usd[series, slot]))
-        told[3, row] = least_usd
-        told[4, row] = most_usd
+        told[2, row] = least_usd
+        told[3, row] = most_usd
         state.block_usd[series, now] = np.float64(state.block_usd[series, now]) + np.float64(beats.usd[row])
 
 
@@ -157,30 +119,6 @@ def _keep_jitter(
     counted = np.float64(state.counted[series]) * left + requests
     state.jumps[series], state.counted[series], state.previous[series] = jumps, counted, requests
     return jumps / max(counted, 1e-9), counted / _HOUR_WEIGHT
-
-
-@compiled
-def _turn_day(state: RhythmState, series: int, day: int, new: bool) -> None:
-    """Forget the runs of days that are over a week old."""
-    known = int(state.longest_day[series])
-    if not new and known >= day:
-        return
-    for slot in range(RUN_DAYS):
-        if day - (day - slot) % RUN_DAYS > known:
-            state.longest[series, slot] = 0
-    state.longest_day[series] = day
-
-
-@compiled
-def _close_run(state: RhythmState, series: int, minute: int, passed: int, new: bool) -> None:
-    """A pause ends a run: it counts among those of its last day, and a new one begins."""
-    ended = minute - passed
-    day = ended // MINUTES_PER_DAY
-    if not new and minute // MINUTES_PER_DAY - day < RUN_DAYS:
-        slot = day % RUN_DAYS
-        length = min(ended - int(state.run_start[series]) + 1, _LONGEST_MINUTES)
-        state.longest[series, slot] = max(int(state.longest[series, slot]), length)
-    state.run_start[series] = minute
 
 
 @compiled
