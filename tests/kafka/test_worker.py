@@ -53,9 +53,9 @@ async def test_a_page_goes_out_with_its_deployment_and_is_resolved_after_a_resta
         async def publish(topic: str, file: Path) -> None:
             await asyncio.to_thread(burstwatch, "publish", file, "--topic", topic, "--config", config)
 
-        first = run(Worker(config, "first"), **secrets)
         await publish("deployments", sample.deployments)
         await publish("feedback", sample.feedback)
+        first = run(Worker(config, "first"), **secrets)
         await publish("usage", before)
         await wait(lambda: has_paged(pagerduty), "the page")
         await asyncio.to_thread(first.stop)
