@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.baselines import C_MIX, Known
+from detectors.baselines import Known
 from detectors.compiled import compiled
 from detectors.series import MODEL, PRINCIPAL, SERVICE, SeriesState
 from detectors.verdicts import Parts
@@ -74,16 +74,12 @@ def _count(
 def parts_of(known: Known, counted: Counted, rows: NDArray[np.intp]) -> Parts:
     """What each of some rows is to its service."""
     whole = known.whole[rows]
-    mix = known.level[:, : known.step.shape[1], C_MIX]
-    dearer = mix[rows] - (mix[whole] - known.step[whole][:, :, C_MIX])
-    dearer[np.isnan(dearer)] = 0.0
     age = known.age_minutes
     return Parts(
         models=counted.models[rows],
         minutes_since_new_model=known.minute[rows] - counted.news[rows],
         whole_age_minutes=age[whole],
         joined_minutes=age[whole] - age[rows],
-        dearer=dearer,
     )
 
 

@@ -42,8 +42,6 @@ class Parts(msgspec.Struct, frozen=True):
     whole_age_minutes: NDArray[np.int32]
     joined_minutes: NDArray[np.int32]
     """How much younger the part is than its service."""
-    dearer: Floats
-    """Logarithm of the price of the row's models over the usual of its service, (rows, h)."""
 
 
 class Seen(msgspec.Struct, frozen=True):

@@ -245,7 +245,7 @@ def rows_of(values: list[float], minute: int = START, *, sampled: bool = False) 
         age_minutes=whole, active_minutes=whole,
         rhythm=Rhythm(whole, *(filled() for _ in range(4))),
     )  # fmt: skip
-    parts = Parts(np.full(n, 2, np.int32), whole, whole, whole, filled(h))
+    parts = Parts(np.full(n, 2, np.int32), whole, whole, whole)
     return Seen(
         residuals=residuals, role=np.resize([SERVICE, PRINCIPAL, MODEL], n).astype(np.int8),
         cohort=np.ones(n, np.uint32), minutes_since_deployment=np.full(n, NO_DEPLOYMENT, np.int32),
