@@ -22,6 +22,8 @@ FARTHEST_JUMP_MINUTES = 366 * MINUTES_PER_DAY
 """Where nobody knows when a message was received (a file), event time may not jump ahead by more than this."""
 
 _STAMPS_KEPT = 200_000
+_LAST_MINUTE = 2**31 - 1
+"""What a column of minutes can hold: the year 6053."""
 
 
 class IntakeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,11 +59,16 @@ class Stamps:
         if len(known) > _STAMPS_KEPT:
             known.clear()
         for stamp in set(stamps).difference(known):
-            try:
-                known[stamp] = parse_minute(stamp)
-            except (ValueError, OverflowError):
-                known[stamp] = NEVER
+            known[stamp] = _minute_in(stamp)
         return np.fromiter(map(known.__getitem__, stamps), np.int32, len(stamps))
+
+
+def _minute_in(stamp: str) -> int:
+    try:
+        minute = parse_minute(stamp)
+    except (ValueError, OverflowError):
+        return NEVER
+    return minute if minute <= _LAST_MINUTE else NEVER
 
 
 def place(

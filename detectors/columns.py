@@ -1,8 +1,9 @@
-"""Events to columns: the one place where usage is a list of objects."""
+"""Usage as columns, and from a list of objects to them: the one place where usage is such a list."""
 
 from __future__ import annotations
 
 from operator import attrgetter
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,25 +24,74 @@ _COUNTED = {
 }
 _GPU_SECONDS, _COST_USD = attrgetter("gpu_seconds"), attrgetter("cost_usd")
 _KEY = attrgetter(*f.DIMENSIONS)
+_SOURCE, _ID = attrgetter("source"), attrgetter("id")
 
 
-def counts_of(events: list[UsageEvent]) -> NDArray[np.int64]:
-    """:data:`detectors.frame.MEASURES` by event as they were sent, dollars still missing; shape (measures, events)."""
+class UsageColumns(NamedTuple):
+    """Usage events as they were sent; columns have shape (events,)."""
+
+    message: NDArray[np.int32]
+    """Number of the message that each is in."""
+    item: NDArray[np.int32]
+    """Its place in the message."""
+    minute: NDArray[np.int32]
+    """:data:`detectors.admission.NEVER` where the time is none."""
+    values: NDArray[np.int64]
+    """:data:`detectors.frame.MEASURES` by event, dollars still missing; (measures, events)."""
+    paid_usd: NDArray[np.float64]
+    """NaN where the source did not tell."""
+    keys: list[Key]
+    """Distinct labels."""
+    key: NDArray[np.int32]
+    """Index into ``keys``."""
+    identity: NDArray[np.uint64]
+    """Hash of (source, id)."""
+
+    def of(self, rows: NDArray[np.intp]) -> UsageColumns:
+        """Return some of the events; labels that none of them has stay."""
+        return UsageColumns(
+            self.message[rows], self.item[rows], self.minute[rows], self.values[:, rows], self.paid_usd[rows],
+            self.keys, self.key[rows], self.identity[rows],
+        )  # fmt: skip
+
+
+def columns_of(
+    events: list[UsageEvent], message: NDArray[np.int32], item: NDArray[np.int32], minute: NDArray[np.int32]
+) -> UsageColumns:
+    """Columns of decoded events, whose places and minutes are known."""
     values = np.zeros((len(f.MEASURES), len(events)), np.int64)
     for place, count in _COUNTED.items():
         values[place] = np.fromiter(map(count, events), np.int64, len(events))
-    values[f.GPU_MS] = np.rint(np.fromiter(map(_GPU_SECONDS, events), float, len(events)) * 1000)
-    return values
+    values[f.GPU_MS] = gpu_ms_of(np.fromiter(map(_GPU_SECONDS, events), float, len(events)))
+    paid_usd = np.array(list(map(_COST_USD, events)), float)
+    identity = identity_of(list(map(_SOURCE, events)), list(map(_ID, events)))
+    return UsageColumns(message, item, minute, values, paid_usd, *_numbered(list(map(_KEY, events))), identity)
 
 
-def paid_of(events: list[UsageEvent]) -> NDArray[np.float64]:
-    """Dollars that the source told, NaN where it did not; shape (events,)."""
-    return np.array(list(map(_COST_USD, events)), float)
+def gpu_ms_of(gpu_seconds: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Whole milliseconds."""
+    return np.rint(gpu_seconds * 1000).astype(np.int64)
 
 
-def keys_of(events: list[UsageEvent]) -> tuple[list[Key], NDArray[np.int32]]:
-    """Distinct labels, and each event's place among them."""
-    keys: list[Key] = list(map(_KEY, events))
+def put_together(one: UsageColumns, other: UsageColumns) -> UsageColumns:
+    """All events of both, in the order of their messages."""
+    keys, place = _numbered(one.keys + other.keys)
+    key = np.concatenate([one.key, other.key + np.int32(len(one.keys))])
+    joined = UsageColumns(
+        np.concatenate([one.message, other.message]),
+        np.concatenate([one.item, other.item]),
+        np.concatenate([one.minute, other.minute]),
+        np.concatenate([one.values, other.values], axis=1),
+        np.concatenate([one.paid_usd, other.paid_usd]),
+        keys,
+        place[key],
+        np.concatenate([one.identity, other.identity]),
+    )
+    return joined.of(np.lexsort((joined.item, joined.message)))
+
+
+def _numbered(keys: list[Key]) -> tuple[list[Key], NDArray[np.int32]]:
+    """Distinct labels, and each one's place among them."""
     places = {key: place for place, key in enumerate(dict.fromkeys(keys))}
     return list(places), np.fromiter(map(places.__getitem__, keys), np.int32, len(keys))
 

@@ -47,6 +47,24 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     return result
 
 
+def inlined(function: Callable[P, R]) -> Callable[P, R]:
+    """Return what :func:`compiled` returns, to be written out wherever compiled code calls it.
+
+    For small parts of a loop over bytes: a call that is given arrays costs more than what such a part does.
+    """
+    try:
+        from numba import njit  # noqa: PLC0415 — there may be none
+    except ImportError:
+        return function
+    result: Callable[P, R] = njit(nogil=True, inline="always", error_model="numpy")(function)
+    return result
+
+
+def is_compiled(function: Callable[..., object]) -> bool:
+    """Whether what :func:`compiled` returned is machine code."""
+    return hasattr(function, "py_func")
+
+
 @cache
 def _stamp() -> str:
     """What changes with any file of the core, and not with where and when it was installed."""

@@ -56,18 +56,6 @@ class Reader(Generic[E]):
         self._many = msgspec.json.Decoder(list[kind])  # type: ignore[valid-type]  # a type made at run time
         self._raw = msgspec.json.Decoder(list[msgspec.Raw])
 
-    def read_all(self, payloads: list[bytes]) -> list[E] | None:
-        """Read one event from each of many messages at once, or None where that is not what they all hold.
-
-        Decoding the messages as one array is several times faster than one by one. The count tells whether
-        a message held none, or more than one.
-        """
-        try:
-            events: list[E] = self._many.decode(b"[" + b",".join(payloads) + b"]")
-        except _NO_EVENTS:
-            return None
-        return events if len(events) == len(payloads) else None
-
     def read(self, payload: bytes) -> tuple[list[tuple[int, E]], list[Mistake]]:
         """Return the events of one message with their index in it, and the mistakes."""
         text = payload.strip()

@@ -12,14 +12,16 @@ from msgspec import Meta
 
 from detectors.clock import Timestamp
 
-Count = Annotated[int, Meta(ge=0, le=10**15)]
+MOST_COUNTED, MOST_USD, MOST_GPU_SECONDS, LONGEST_NAME = 10**15, 1e8, 1e9, 256
+
+Count = Annotated[int, Meta(ge=0, le=MOST_COUNTED)]
 """Tokens or requests in one minute; above a thousand million million something is broken."""
 
-Dollars = Annotated[float, Meta(ge=0.0, le=1e8)]
+Dollars = Annotated[float, Meta(ge=0.0, le=MOST_USD)]
 """Dollars in one minute of one event."""
 
-Name = Annotated[str, Meta(min_length=1, max_length=256)]
-OptionalName = Annotated[str, Meta(max_length=256)]
+Name = Annotated[str, Meta(min_length=1, max_length=LONGEST_NAME)]
+OptionalName = Annotated[str, Meta(max_length=LONGEST_NAME)]
 
 ALERT_ID = "^bw-[0-9a-f]{16}$"
 
@@ -80,7 +82,7 @@ class UsageEvent(msgspec.Struct, frozen=True, gc=False):
     cache_write_tokens: Count = 0
     output_tokens: Count = 0
     reasoning_tokens: Count = 0
-    gpu_seconds: Annotated[float, Meta(ge=0.0, le=1e9)] = 0.0
+    gpu_seconds: Annotated[float, Meta(ge=0.0, le=MOST_GPU_SECONDS)] = 0.0
     cost_usd: Dollars | None = None
 
 

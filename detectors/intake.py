@@ -7,7 +7,7 @@ when it came, so that what a later stage makes of it does not depend on where fr
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from typing import Literal, TypeVar
 
@@ -15,17 +15,18 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import codec, columns
+from detectors import codec
 from detectors import frame as f
-from detectors.admission import NEVER, IntakeSettings, Placed, Stamps, is_sound, place, why_out_of_time, why_unsound
+from detectors.admission import NEVER, IntakeSettings, Placed, is_sound, place, why_out_of_time, why_unsound
+from detectors.columns import UsageColumns, add_dollars
 from detectors.decode import Mistake, Reader
 from detectors.events import DeploymentEvent, Feedback, UsageEvent
 from detectors.frame import Frame
 from detectors.prices import PriceTable
+from detectors.usage_reader import UsageReader
 
 E = TypeVar("E", DeploymentEvent, Feedback)
 _KIND, _OFFSET, _PAYLOAD, _RECEIVED = map(attrgetter, ("kind", "offset", "payload", "received_minute"))
-_TIME, _SOURCE, _ID = map(attrgetter, ("time", "source", "id"))
 
 KEPT_BYTES = 4_000_000
 """So much of a refused event is kept at most."""
@@ -69,14 +70,6 @@ class IntakeState(msgspec.Struct):
     high_minute: dict[int, int]
 
 
-class _Rows(msgspec.Struct):
-    """Usage of one step that decoded, with where each came from."""
-
-    events: list[UsageEvent]
-    message: list[RawMessage]
-    index: list[int]
-
-
 class Intake:
     """The first stage.
 
@@ -91,10 +84,9 @@ class Intake:
     def __init__(self, settings: IntakeSettings, prices: PriceTable) -> None:
         self.settings = settings
         self._prices = prices
-        self._usage = Reader(UsageEvent)
+        self._usage = UsageReader()
         self._deployments = Reader(DeploymentEvent)
         self._feedback = Reader(Feedback)
-        self._stamps = Stamps()
         self._shards: dict[str, int] = {}
 
     def start(self) -> IntakeState:
@@ -115,11 +107,11 @@ class Intake:
         usage = messages if set(map(_KIND, messages)) == {"usage"} else [m for m in messages if m.kind == "usage"]
         deployments = self._read(self._deployments, [m for m in messages if m.kind == "deployments"], rejects)
         feedback = self._read(self._feedback, [m for m in messages if m.kind == "feedback"], rejects)
-        rows = self._read_usage(usage, rejects)
+        fits, rows = self._read_usage(usage, rejects)
         partition = usage[0].partition if usage else 0
         span = (usage[0].offset, usage[-1].offset) if usage else (-1, -1)
         before = state.high_minute.get(partition, NEVER)
-        taken = self._admit(rows, before, rejects)
+        taken = self._admit(fits, rows, before, rejects)
         high = int(taken.high.max(initial=before))
         frames = self._cut(taken, partition, span, high, deployments, feedback)
         if usage:
@@ -131,7 +123,7 @@ class Intake:
     def heartbeat(self, state: IntakeState, partition: int, minute: int) -> tuple[IntakeState, IntakeOutput]:
         """Say that a raw partition has shown all up to a minute: frames without rows that move the watermark."""
         high = max(state.high_minute.get(partition, NEVER), minute)
-        nothing = self._admit(_Rows([], [], []), high, [])
+        nothing = self._admit([], self._usage.read([])[0], high, [])
         frames = self._cut(nothing, partition, (-1, -1), high, [], [])
         return IntakeState({**state.high_minute, partition: high}), IntakeOutput(frames, [], 0, 0, 0)
 
@@ -142,23 +134,17 @@ class Intake:
             self._shards[service] = (mixed >> 16) % self.settings.shards
         return self._shards[service]
 
-    def _read_usage(self, messages: Sequence[RawMessage], rejects: list[Reject]) -> _Rows:
+    def _read_usage(
+        self, messages: Sequence[RawMessage], rejects: list[Reject]
+    ) -> tuple[Sequence[RawMessage], UsageColumns]:
+        """Messages of a right size, and all events in them."""
         payloads = list(map(_PAYLOAD, messages))
-        fits = list(messages)
         if max(map(len, payloads), default=0) > self.settings.max_message_bytes:
-            fits = [m for m in messages if self._size_is_right(m, rejects)]
-            payloads = list(map(_PAYLOAD, fits))
-        events = self._usage.read_all(payloads)
-        if events is not None:
-            return _Rows(events, fits, [0] * len(fits))
-        rows = _Rows([], [], [])
-        for message in fits:
-            found, mistakes = self._usage.read(message.payload)
-            rejects.extend(_reject(message, m) for m in mistakes)
-            rows.events += [event for _, event in found]
-            rows.message += [message] * len(found)
-            rows.index += [index for index, _ in found]
-        return rows
+            messages = [m for m in messages if self._size_is_right(m, rejects)]
+            payloads = list(map(_PAYLOAD, messages))
+        rows, mistakes = self._usage.read(payloads)
+        rejects.extend(_reject(messages[number], mistake) for number, mistake in mistakes)
+        return messages, rows
 
     def _read(self, reader: Reader[E], messages: list[RawMessage], rejects: list[Reject]) -> list[E]:
         """Events of messages that hold no usage: they belong to no raw partition and are never too late."""
@@ -177,37 +163,35 @@ class Intake:
             rejects.append(_reject(message, Mistake(0, "oversized", detail)))
         return len(message.payload) <= most
 
-    def _refuse(self, rows: _Rows, values: NDArray[np.int64], placed: Placed) -> list[Reject]:
+    def _refuse(
+        self, messages: Sequence[RawMessage], rows: UsageColumns, received: NDArray[np.int32], placed: Placed
+    ) -> Iterator[Reject]:
         """Say of each event that is not taken why."""
-        rejects: list[Reject] = []
-        received = _received(rows.message)
-        opened: RawMessage | None = None  # its rows stand together: each message is taken apart once
-        items: list[bytes] = []
-        for row in np.flatnonzero(~placed.taken):
-            minute, stamp = int(placed.minute[row]), rows.events[row].time
-            high = int(placed.high[row])
-            why = why_unsound(values[:, row]) or why_out_of_time(self.settings, stamp, minute, int(received[row]), high)
-            message, index = rows.message[row], rows.index[row]
-            if message is not opened:
-                opened, items = message, self._usage.items(message.payload)
-            rejects.append(_reject(message, Mistake(index, *why, items[index])))
-        return rejects
+        opened, told = -1, dict[int, tuple[UsageEvent, bytes]]()
+        for row in np.flatnonzero(~placed.taken).tolist():
+            number, index, minute = int(rows.message[row]), int(rows.item[row]), int(rows.minute[row])
+            message = messages[number]
+            if number != opened:  # its rows stand together: each message is taken apart once
+                opened, told = number, self._usage.events(message.payload)
+            event, item = told[index]
+            why = why_unsound(rows.values[:, row]) or why_out_of_time(
+                self.settings, event.time, minute, int(received[row]), int(placed.high[row])
+            )
+            yield _reject(message, Mistake(index, *why, item))
 
-    def _admit(self, rows: _Rows, high: int, rejects: list[Reject]) -> Frame:
+    def _admit(self, messages: Sequence[RawMessage], rows: UsageColumns, high: int, rejects: list[Reject]) -> Frame:
         """One frame of all shards' rows that are taken."""
-        events, values = rows.events, columns.counts_of(rows.events)
-        minute = self._stamps.minutes(list(map(_TIME, events)))
-        placed = place(self.settings, minute, _received(rows.message), is_sound(values), high)
-        offset = np.fromiter(map(_OFFSET, rows.message), np.int64, len(rows.message))
+        received = _received(messages)[rows.message]
+        placed = place(self.settings, rows.minute, received, is_sound(rows.values), high)
         if not placed.taken.all():
-            rejects += self._refuse(rows, values, placed)
+            rejects.extend(self._refuse(messages, rows, received, placed))
             kept = np.flatnonzero(placed.taken)
-            events, values, offset = [events[row] for row in kept], values[:, kept], offset[kept]
-            placed = Placed(placed.taken[kept], placed.minute[kept], placed.high[kept])
-        keys, key = columns.keys_of(events)
-        columns.add_dollars(values, columns.paid_of(events), keys, key, placed.minute, self._prices)
-        identity = columns.identity_of(list(map(_SOURCE, events)), list(map(_ID, events)))
-        return Frame(0, 0, 0, 0, keys, key, offset, placed.minute, placed.high, identity, values, [])
+            rows, placed = rows.of(kept), Placed(placed.taken[kept], placed.minute[kept], placed.high[kept])
+        offset = np.fromiter(map(_OFFSET, messages), np.int64, len(messages))[rows.message]
+        add_dollars(rows.values, rows.paid_usd, rows.keys, rows.key, placed.minute, self._prices)
+        return Frame(
+            0, 0, 0, 0, rows.keys, rows.key, offset, placed.minute, placed.high, rows.identity, rows.values, []
+        )  # fmt: skip
 
     def _cut(
         self,
@@ -234,7 +218,7 @@ class Intake:
         return frames
 
 
-def _received(messages: list[RawMessage]) -> NDArray[np.int32]:
+def _received(messages: Sequence[RawMessage]) -> NDArray[np.int32]:
     """Minutes at which messages came, :data:`NEVER` where nobody knows."""
     minutes = list(map(_RECEIVED, messages))
     if None in minutes:

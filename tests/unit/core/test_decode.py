@@ -151,20 +151,6 @@ def test_a_bad_deployment_is_refused(changes: dict[str, object], code: str) -> N
     assert [m.code for m in mistakes] == [code]
 
 
-def test_many_messages_at_once_are_read_as_one_by_one() -> None:
-    reader = Reader(UsageEvent)
-    payloads = [json.dumps({**GOOD, "id": str(n)}).encode() for n in range(5)]
-    together = reader.read_all(payloads)
-    assert together is not None
-    assert together == [reader.read(payload)[0][0][1] for payload in payloads]
-
-
-@pytest.mark.parametrize("odd", [b"", b"[]", b"{}", b"[%s]" % json.dumps(GOOD).encode(), b'{"id": '])
-def test_where_a_message_is_odd_messages_are_not_read_at_once(odd: bytes) -> None:
-    good = json.dumps(GOOD).encode()
-    assert Reader(UsageEvent).read_all([good, odd, good]) is None
-
-
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*GOOD, "specversion", "data"]), inner),
