@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from detectors import frame as f
 from detectors.events import UsageEvent
-from detectors.frame import Key
+from detectors.frame import Key, Labels
 from detectors.prices import NANO, Counts, PriceTable
 
 _COUNTED = {
@@ -25,6 +25,7 @@ _COUNTED = {
 _GPU_SECONDS, _COST_USD = attrgetter("gpu_seconds"), attrgetter("cost_usd")
 _KEY = attrgetter(*f.DIMENSIONS)
 _SOURCE, _ID = attrgetter("source"), attrgetter("id")
+_PROVIDER, _MODEL = f.DIMENSIONS.index("provider"), f.DIMENSIONS.index("model")
 
 
 class UsageColumns(NamedTuple):
@@ -40,10 +41,9 @@ class UsageColumns(NamedTuple):
     """:data:`detectors.frame.MEASURES` by event, dollars still missing; (measures, events)."""
     paid_usd: NDArray[np.float64]
     """NaN where the source did not tell."""
-    keys: list[Key]
-    """Distinct labels."""
+    labels: Labels
     key: NDArray[np.int32]
-    """Index into ``keys``."""
+    """Index into ``labels``."""
     identity: NDArray[np.uint64]
     """Hash of (source, id)."""
 
@@ -51,7 +51,7 @@ class UsageColumns(NamedTuple):
         """Return some of the events; labels that none of them has stay."""
         return UsageColumns(
             self.message[rows], self.item[rows], self.minute[rows], self.values[:, rows], self.paid_usd[rows],
-            self.keys, self.key[rows], self.identity[rows],
+            self.labels, self.key[rows], self.identity[rows],
         )  # fmt: skip
 
 
@@ -75,31 +75,29 @@ def gpu_ms_of(gpu_seconds: NDArray[np.float64]) -> NDArray[np.int64]:
 
 def put_together(one: UsageColumns, other: UsageColumns) -> UsageColumns:
     """All events of both, in the order of their messages."""
-    keys, place = _numbered(one.keys + other.keys)
-    key = np.concatenate([one.key, other.key + np.int32(len(one.keys))])
     joined = UsageColumns(
         np.concatenate([one.message, other.message]),
         np.concatenate([one.item, other.item]),
         np.concatenate([one.minute, other.minute]),
         np.concatenate([one.values, other.values], axis=1),
         np.concatenate([one.paid_usd, other.paid_usd]),
-        keys,
-        place[key],
+        one.labels.and_of(other.labels),
+        np.concatenate([one.key, other.key + np.int32(len(one.labels))]),
         np.concatenate([one.identity, other.identity]),
     )
     return joined.of(np.lexsort((joined.item, joined.message)))
 
 
-def _numbered(keys: list[Key]) -> tuple[list[Key], NDArray[np.int32]]:
+def _numbered(keys: list[Key]) -> tuple[Labels, NDArray[np.int32]]:
     """Distinct labels, and each one's place among them."""
     places = {key: place for place, key in enumerate(dict.fromkeys(keys))}
-    return list(places), np.fromiter(map(places.__getitem__, keys), np.int32, len(keys))
+    return Labels.of_keys(list(places)), np.fromiter(map(places.__getitem__, keys), np.int32, len(keys))
 
 
 def add_dollars(
     values: NDArray[np.int64],
     paid_usd: NDArray[np.float64],
-    keys: list[Key],
+    labels: Labels,
     key: NDArray[np.int32],
     minutes: NDArray[np.int32],
     prices: PriceTable,
@@ -110,7 +108,9 @@ def add_dollars(
     requests are counted and its cost is not taken for zero.
     """
     tokens = Counts(*values[[f.INPUT, f.CACHED, f.CACHE_WRITE, f.OUTPUT, f.GPU_MS]])
-    listed = prices.list_cost([(k[5], k[6]) for k in keys], key, minutes, tokens)
+    models = [labels.names[code] for code in labels.codes[:, _MODEL].tolist()]
+    providers = [labels.names[code] for code in labels.codes[:, _PROVIDER].tolist()]
+    listed = prices.list_cost(list(zip(providers, models, strict=True)), key, minutes, tokens)
     told, known = ~np.isnan(paid_usd), listed.known
     paid = np.rint(np.nan_to_num(paid_usd) * NANO).astype(np.int64)
     values[f.COST] = np.where(told, paid, listed.total_nano)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +39,53 @@ Key = tuple[str, str, str, str, str, str, str, str]
 """One value for each of :data:`DIMENSIONS`."""
 
 
+class Labels(msgspec.Struct, frozen=True):
+    """Distinct combinations of dimensions, each name written once.
+
+    Parameters
+    ----------
+    names
+        What dimensions are called; a name may stand more than once.
+    codes
+        Index into ``names``, shape (labels, dimensions).
+
+    Examples
+    --------
+    >>> key = ("team", "bot", "production", "", "key-1", "openai", "gpt", "gateway")
+    >>> Labels.of_keys([key, key]).keys() == [key, key]
+    True
+    """
+
+    names: list[str]
+    codes: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    @staticmethod
+    def of_keys(keys: Sequence[Key]) -> Labels:
+        """Return the labels of keys, in their order."""
+        places: dict[str, int] = {}
+        codes = [[places.setdefault(name, len(places)) for name in key] for key in keys]
+        return Labels(list(places), np.array(codes, np.int32).reshape(-1, len(DIMENSIONS)))
+
+    def keys(self) -> list[Key]:
+        """Return each label as a tuple of names."""
+        by_dimension = (map(self.names.__getitem__, codes) for codes in self.codes.T.tolist())
+        return list(zip(*by_dimension, strict=True))
+
+    def of(self, labels: NDArray[np.integer]) -> Labels:
+        """Return some of the labels, with the names that they use."""
+        used, place = np.unique(self.codes[labels], return_inverse=True)
+        return Labels([self.names[name] for name in used.tolist()], place.reshape(-1, len(DIMENSIONS)).astype(np.int32))
+
+    def and_of(self, other: Labels) -> Labels:
+        """Return the labels of both."""
+        return Labels(
+            self.names + other.names, np.concatenate([self.codes, other.codes + np.int32(len(self.names))])
+        )  # fmt: skip
+
+
 class Frame(msgspec.Struct, frozen=True):
     """Rows of one raw partition for one shard, in the order of the raw partition.
 
@@ -49,10 +98,10 @@ class Frame(msgspec.Struct, frozen=True):
     high_minute
         Highest event minute that the raw partition had shown when the frame ended; a frame without rows moves
         the watermark by it.
-    keys
-        Distinct labels of the rows.
+    labels
+        What the rows are labelled by.
     key
-        Index into ``keys``, shape (rows,).
+        Index into ``labels``, shape (rows,).
     offset
         Raw offset, shape (rows,), rising.
     minute
@@ -73,7 +122,7 @@ class Frame(msgspec.Struct, frozen=True):
     first_offset: int
     last_offset: int
     high_minute: int
-    keys: list[Key]
+    labels: Labels
     key: NDArray[np.int32]
     offset: NDArray[np.int64]
     minute: NDArray[np.int32]

@@ -21,12 +21,13 @@ from detectors.admission import NEVER, IntakeSettings, Placed, is_sound, place, 
 from detectors.columns import UsageColumns, add_dollars
 from detectors.decode import Mistake, Reader
 from detectors.events import DeploymentEvent, Feedback, UsageEvent
-from detectors.frame import Frame
+from detectors.frame import Frame, Labels
 from detectors.prices import PriceTable
 from detectors.usage_reader import UsageReader
 
 E = TypeVar("E", DeploymentEvent, Feedback)
 _KIND, _OFFSET, _PAYLOAD, _RECEIVED = map(attrgetter, ("kind", "offset", "payload", "received_minute"))
+_SERVICE = f.DIMENSIONS.index("service")
 
 KEPT_BYTES = 4_000_000
 """So much of a refused event is kept at most."""
@@ -134,6 +135,10 @@ class Intake:
             self._shards[service] = (mixed >> 16) % self.settings.shards
         return self._shards[service]
 
+    def _shard_of_label(self, labels: Labels) -> NDArray[np.int32]:
+        services, place = np.unique(labels.codes[:, _SERVICE], return_inverse=True)
+        return np.array([self.shard_of(labels.names[code]) for code in services.tolist()], np.int32)[place]
+
     def _read_usage(
         self, messages: Sequence[RawMessage], rejects: list[Reject]
     ) -> tuple[Sequence[RawMessage], UsageColumns]:
@@ -188,9 +193,9 @@ class Intake:
             kept = np.flatnonzero(placed.taken)
             rows, placed = rows.of(kept), Placed(placed.taken[kept], placed.minute[kept], placed.high[kept])
         offset = np.fromiter(map(_OFFSET, messages), np.int64, len(messages))[rows.message]
-        add_dollars(rows.values, rows.paid_usd, rows.keys, rows.key, placed.minute, self._prices)
+        add_dollars(rows.values, rows.paid_usd, rows.labels, rows.key, placed.minute, self._prices)
         return Frame(
-            0, 0, 0, 0, rows.keys, rows.key, offset, placed.minute, placed.high, rows.identity, rows.values, []
+            0, 0, 0, 0, rows.labels, rows.key, offset, placed.minute, placed.high, rows.identity, rows.values, []
         )  # fmt: skip
 
     def _cut(
@@ -203,14 +208,13 @@ class Intake:
         feedback: list[Feedback],
     ) -> dict[int, Frame]:
         """One frame for each shard."""
-        shard_of_key = np.array([self.shard_of(k[1]) for k in rows.keys], np.int32)
-        shard = shard_of_key[rows.key] if len(rows) else np.zeros(0, np.int32)
+        shard = self._shard_of_label(rows.labels)[rows.key]
         frames = {}
         for number in range(self.settings.shards):
             own = np.flatnonzero(shard == number)
             used, key = np.unique(rows.key[own], return_inverse=True)
             frames[number] = Frame(
-                partition, *span, high, [rows.keys[k] for k in used], key.astype(np.int32), rows.offset[own],
+                partition, *span, high, rows.labels.of(used), key.astype(np.int32), rows.offset[own],
                 rows.minute[own], rows.high[own], rows.identity[own], rows.values[:, own],
                 [d for d in deployments if self.shard_of(d.service) == number],
                 [said for said in feedback if self.shard_of(said.alert_id) == number],

@@ -9,7 +9,6 @@ interleave, nor on how many workers there are.
 from __future__ import annotations
 
 from functools import lru_cache
-from itertools import pairwise
 from typing import NamedTuple
 
 import msgspec
@@ -20,7 +19,7 @@ from detectors import frame as f
 from detectors.admission import NEVER
 from detectors.clock import minute_of
 from detectors.events import DeploymentEvent, Feedback
-from detectors.frame import Frame, Key
+from detectors.frame import Frame, Key, Labels
 
 
 class RowBatch(msgspec.Struct):
@@ -77,8 +76,9 @@ class Ledger:
         self._raw_partitions = raw_partitions
         self._lateness = allowed_lateness_minutes
         self._remember = accept_late_minutes
-        self._places: dict[Key, int] = {}
-        self._places_of: list[Key] | None = None
+        self._keys: list[Key] | None = None
+        self._names: dict[str, int] = {}
+        self._places: dict[bytes, int] = {}
 
     def start(self) -> LedgerState:
         """Nothing seen yet."""
@@ -127,7 +127,7 @@ class Ledger:
         reached = frame.high[rows] - self._lateness
         arrival = np.maximum(np.maximum(minute, reached), state.closed + 1)
         state.late += int((minute < arrival).sum())
-        key = self._key_places(state, frame.keys)[frame.key[rows]]
+        key = self._key_places(state, frame.labels)[frame.key[rows]]
         order = np.argsort(arrival, kind="stable")
         starts = np.flatnonzero(np.diff(arrival[order], prepend=NEVER))
         for start, stop in zip(starts, [*starts[1:], len(order)], strict=True):
@@ -135,15 +135,27 @@ class Ledger:
             batch = RowBatch(key[chosen], minute[chosen], frame.values[:, rows[chosen]])
             state.pending.setdefault(int(arrival[chosen[0]]), []).append(batch)
 
-    def _key_places(self, state: LedgerState, keys: list[Key]) -> NDArray[np.int32]:
-        if self._places_of is not state.keys:
-            self._places = {key: place for place, key in enumerate(state.keys)}
-            self._places_of = state.keys
-        for key in keys:
-            if key not in self._places:
-                self._places[key] = len(state.keys)
+    def _key_places(self, state: LedgerState, labels: Labels) -> NDArray[np.int32]:
+        """Places among the state's keys; new ones are added to them."""
+        if self._keys is not state.keys:
+            self._keys, self._names = state.keys, {}
+            self._places = {codes: place for place, codes in enumerate(self._packed(Labels.of_keys(state.keys)))}
+        known, packed = self._places, self._packed(labels)
+        places = np.array([known.get(codes, -1) for codes in packed], np.int32)
+        new = np.flatnonzero(places < 0)
+        for label, key in zip(new.tolist(), Labels(labels.names, labels.codes[new]).keys(), strict=True):
+            place = places[label] = known.setdefault(packed[label], len(state.keys))
+            if place == len(state.keys):
                 state.keys.append(key)
-        return np.array([self._places[key] for key in keys], np.int32)
+        return places
+
+    def _packed(self, labels: Labels) -> list[bytes]:
+        """Return each label as bytes that are the same for the same names."""
+        numbers = self._names
+        number = np.array([numbers.setdefault(name, len(numbers)) for name in labels.names], np.int32)
+        codes = number[labels.codes]
+        size, together = codes.itemsize * len(f.DIMENSIONS), codes.tobytes()
+        return [together[start : start + size] for start in range(0, len(together), size)]
 
     def _close(self, state: LedgerState) -> ClosedRows:
         if len(state.high) < self._raw_partitions:
@@ -196,14 +208,6 @@ def due_deployments(state: LedgerState, at: int) -> list[DeploymentEvent]:
 def due_feedback(state: LedgerState, at: int) -> list[Feedback]:
     """Take from the ledger what was decided up to a minute."""
     return [said for minute in sorted(m for m in state.feedback if m <= at) for said in state.feedback.pop(minute)]
-
-
-def heard_of(keys: list[Key], closed: ClosedRows) -> list[list[tuple[str, str]]]:
-    """(source, service) of all that sent something that became known, by minute."""
-    source, service = f.DIMENSIONS.index("source"), f.DIMENSIONS.index("service")
-    who = {key: (keys[key][source], keys[key][service]) for key in np.unique(closed.key).tolist()}
-    of_minute = (closed.key[first:end].tolist() for first, end in pairwise(closed.start.tolist()))
-    return [sorted({who[key] for key in some}) for some in of_minute]
 
 
 SPEND_DIMENSIONS = ("team", "service", "environment", "initiative", "provider", "model")

@@ -11,6 +11,7 @@ from detectors.columns import UsageColumns, columns_of, gpu_ms_of, put_together
 from detectors.compiled import is_compiled
 from detectors.decode import Mistake, Reader
 from detectors.events import UsageEvent
+from detectors.frame import Labels
 from detectors.labels import identify, number_rows, number_texts
 from detectors.scan import TEXTS, Scanned, room_for, scan
 
@@ -31,7 +32,7 @@ class UsageReader:
     --------
     >>> raw = b'{"id":"a","time":"1970-01-01T01:00:00Z","source":"s","service":"bot","model":"m","requests":2}'
     >>> columns, mistakes = UsageReader().read([raw, b"{}"])
-    >>> columns.minute.tolist(), columns.keys[0][1], [(message, mistake.code) for message, mistake in mistakes]
+    >>> columns.minute.tolist(), columns.labels.keys()[0][1], [(message, mistake.code) for message, mistake in mistakes]
     ([60], 'bot', [(1, 'missing_field')])
     """
 
@@ -104,25 +105,21 @@ def _columns_of_scanned(text: bytes, data: NDArray[np.uint8], scanned: Scanned) 
     values[f.GPU_MS] = gpu_ms_of(scanned.reals[0])
     identity = np.empty(rows, np.uint64)
     identify(data, scanned.texts[:, _SOURCE], scanned.texts[:, _ID], identity)
-    keys, key = _labels(text, data, scanned.texts)
+    labels, key = _labels(text, data, scanned.texts)
     return UsageColumns(
-        scanned.message, scanned.item, scanned.minute, values, scanned.reals[1], keys, key, identity
+        scanned.message, scanned.item, scanned.minute, values, scanned.reals[1], labels, key, identity
     )  # fmt: skip
 
 
-def _labels(text: bytes, data: NDArray[np.uint8], spans: NDArray[np.int64]) -> tuple[list[f.Key], NDArray[np.int32]]:
+def _labels(text: bytes, data: NDArray[np.uint8], spans: NDArray[np.int64]) -> tuple[Labels, NDArray[np.int32]]:
     """Distinct labels, and each row's place among them."""
     rows = len(spans)
-    codes, firsts, key = (
-        np.empty((rows, len(f.DIMENSIONS)), np.int32),
-        np.empty(rows, np.int32),
-        np.empty(rows, np.int32),
-    )
-    names = []
-    for place in range(len(f.DIMENSIONS)):
-        count = number_texts(data, spans[:, place], codes[:, place], firsts)
-        names.append([text[start:stop].decode() for start, stop in spans[firsts[:count], place].tolist()])
-    count = number_rows(codes, key, firsts)
-    distinct = codes[firsts[:count]].T.tolist()
-    keys = list(zip(*(map(known.__getitem__, own) for known, own in zip(names, distinct, strict=True)), strict=True))
-    return keys, key
+    codes, key = np.empty((len(f.DIMENSIONS), rows), np.int32), np.empty(rows, np.int32)
+    firsts, names = np.empty(rows, np.int32), list[str]()
+    for place, own in enumerate(codes):
+        count = number_texts(data, spans[:, place], own, firsts)
+        codes[place] += np.int32(len(names))
+        names += [text[start:stop].decode() for start, stop in spans[firsts[:count], place].tolist()]
+    by_row = np.ascontiguousarray(codes.T)
+    count = number_rows(by_row, key, firsts)
+    return Labels(names, by_row[firsts[:count]]), key

@@ -11,7 +11,8 @@ import msgspec
 from detectors import codec
 from detectors.admission import NEVER
 from detectors.frame import Frame
-from detectors.ledger import Ledger, LedgerState, due_deployments, due_feedback, heard_of
+from detectors.heard import Heard
+from detectors.ledger import Ledger, LedgerState, due_deployments, due_feedback
 from detectors.reports import MinuteReport
 from detectors.series_watch import SeriesWatch, SeriesWatchState
 from detectors.spends import Spends
@@ -45,6 +46,7 @@ class Watch:
         self._ledger = ledger
         self._series = series
         self._spends = Spends()
+        self._heard = Heard()
 
     def start(self) -> WatchState:
         """Nothing seen yet."""
@@ -65,7 +67,7 @@ class Watch:
         made = [due_deployments(state.ledger, minute) for minute in closed.at.tolist()]
         state.series, judged = self._series.step(state.series, closed, made, keys)
         said = [due_feedback(state.ledger, minute) for minute in closed.at.tolist()]
-        beside = zip(self._spends.of(keys, closed), heard_of(keys, closed), strict=True)
+        beside = zip(self._spends.of(keys, closed), self._heard.of(keys, closed), strict=True)
         minutes = zip(closed.at.tolist(), judged, beside, made, said, strict=True)
         reports = [
             MinuteReport(self._shard, at, at, report, spend, due, feedback=decided, sources=heard)

@@ -125,10 +125,9 @@ def _hear(state: SilenceState, source: str, service: str, minute: int) -> None:
     day, pause = minute // MINUTES_PER_DAY, state.ticks - heard.tick
     if day not in heard.pauses:
         heard.pauses = {d: longest for d, longest in heard.pauses.items() if d > day - _PAUSES_KEPT_DAYS}
+        heard.sources = {s: tick for s, tick in heard.sources.items() if tick >= state.ticks - MINUTES_PER_DAY}
     heard.pauses[day] = max(heard.pauses.get(day, 0), pause)
     heard.sources[source] = state.ticks
-    if len(heard.sources) > 1:
-        heard.sources = {s: tick for s, tick in heard.sources.items() if tick >= state.ticks - MINUTES_PER_DAY}
     heard.minute, heard.tick = minute, state.ticks
 
 

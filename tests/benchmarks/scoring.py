@@ -24,6 +24,7 @@ from detectors.frame import (
     REQUESTS,
     Frame,
     Key,
+    Labels,
 )  # fmt: skip
 from streams.app import build_stages, plan_of
 from streams.configuration.catalogue import build_prices
@@ -79,7 +80,7 @@ def frame_of(services: int, minute: int) -> Frame:
     offset = (minute * services + rows).astype(np.int64)
     first, last = int(offset[0]), int(offset[-1])
     key = rows.astype(np.int32)
-    return Frame(0, first, last, int(at[0]), _keys(services), key, offset, at, at, identity, values, [])
+    return Frame(0, first, last, int(at[0]), Labels.of_keys(_keys(services)), key, offset, at, at, identity, values, [])
 
 
 def _ours(frames: list[Frame]) -> tuple[float, float]:

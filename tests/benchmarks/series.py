@@ -69,10 +69,10 @@ def _one(series: int) -> dict[str, float]:
 
 def _some(frame: Frame, rows: NDArray[np.int64]) -> Frame:
     """The frame of some services alone."""
-    keys, key = [frame.keys[row] for row in rows.tolist()], np.arange(len(rows), dtype=np.int32)
+    key = np.arange(len(rows), dtype=np.int32)
     return msgspec.structs.replace(
         frame,
-        keys=keys,
+        labels=frame.labels.of(rows),
         key=key,
         offset=frame.offset[rows],
         minute=frame.minute[rows],

@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar
 
 import msgspec
@@ -177,6 +179,16 @@ class Trial:
     def restart(self) -> None:
         """Write and read all states."""
         self._run.restart()
+        self._read_again()
+
+    def copy(self) -> Trial:
+        """Another trial that has seen the same."""
+        twin = copy(self)
+        twin._luck, twin._run, twin.spoken = copy(self._luck), self._run.copy(), list(self.spoken)
+        twin._read_again()
+        return twin
+
+    def _read_again(self) -> None:
         if self._state is not None:
             self._state = codec.decode(codec.encode(self._state), type(self._state))
 
@@ -245,7 +257,7 @@ def minutes(kind: str, start: int, stop: int) -> range:
     return range(start, stop, SCENARIOS[kind].every_minutes)
 
 
-def warmed(kind: str, services: tuple[str, ...] = ("bot",)) -> Trial:
+def warm_up(kind: str, services: tuple[str, ...] = ("bot",)) -> Trial:
     """A trial up to the onset of the kind's scenario; every service does the usual."""
     scenario, trial = SCENARIOS[kind], Trial(kind)
     for minute in minutes(kind, START, scenario.onset):
@@ -254,6 +266,14 @@ def warmed(kind: str, services: tuple[str, ...] = ("bot",)) -> Trial:
         for service in services:
             trial.deploy(service, scenario.onset - 2)
     return trial
+
+
+def warmed(kind: str, services: tuple[str, ...] = ("bot",)) -> Trial:
+    """The same, made once and copied."""
+    return _warm_once(kind, services).copy()
+
+
+_warm_once = cache(warm_up)
 
 
 def jumped(trial: Trial, kind: str, services: tuple[str, ...] = ("bot",), lasting_minutes: int = 0) -> Trial:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -234,6 +235,17 @@ class Run:
         """Write every state, forget everything, and read the states again, as after a crash."""
         written = self.save()
         self._stages = build_stages(self._plan, PriceTable(self._lookup))
+        self._load(written)
+
+    def copy(self) -> Run:
+        """Another run that has seen the same."""
+        twin = copy(self)
+        twin._load(self.save())
+        twin.alerts, twin.reports = list(self.alerts), list(self.reports)
+        twin.rejects, twin.refused = list(self.rejects), list(self.refused)
+        return twin
+
+    def _load(self, written: tuple[bytes, list[bytes], bytes]) -> None:
         self._intake = self._stages.intake.decode(written[0])
         self._watches = [w.decode(b) for w, b in zip(self._stages.watches, written[1], strict=True)]
         self._incidents = self._stages.incidents.decode(written[2])

@@ -21,7 +21,7 @@ from detectors.residuals import Residuals
 from detectors.rhythm import Rhythm
 from detectors.series import MODEL, PRINCIPAL, SERVICE
 from detectors.verdicts import ANOMALOUS, NO_DEPLOYMENT, NORMAL, WARMING, Parts, Seen
-from tests.laws.scenarios import SCENARIOS, Trial, build, jumped, minutes, row, warmed
+from tests.laws.scenarios import SCENARIOS, Trial, build, jumped, minutes, row, warm_up, warmed
 from tests.laws.streams import EVERY_MINUTES, START, Event
 
 every_kind = pytest.mark.parametrize("kind", sorted(KINDS))
@@ -43,7 +43,7 @@ def test_inputs_are_not_changed(kind: str) -> None:
 
 @every_kind
 def test_the_same_input_gives_the_same_verdicts(kind: str) -> None:
-    one, two = jumped(warmed(kind), kind), jumped(warmed(kind), kind)
+    one, two = jumped(warmed(kind), kind), jumped(warm_up(kind), kind)
     assert said(one) == said(two)
 
 

@@ -67,7 +67,8 @@ def messages(draw: st.DrawFn) -> bytes:
 def rows_of(columns: UsageColumns) -> list[tuple[object, ...]]:
     """What the columns say, event by event; floats by their bits."""
     paid = columns.paid_usd.view(np.int64).tolist()
-    keys = [columns.keys[key] for key in columns.key.tolist()]
+    labels = columns.labels.keys()
+    keys = [labels[key] for key in columns.key.tolist()]
     plain = (column.tolist() for column in (columns.message, columns.item, columns.minute, columns.identity))
     return list(zip(*plain, columns.values.T.tolist(), paid, keys, strict=True))
 
@@ -81,7 +82,7 @@ def test_machine_code_reads_what_is_plain() -> None:
     """Otherwise the law below compares the decoder with itself."""
     assert is_compiled(scan)
     columns, mistakes = UsageReader(scans=True).read([json.dumps(PLAIN).encode()])
-    assert (columns.minute.tolist(), columns.keys[0][1], mistakes) == ([29_846_887], "bot", [])
+    assert (columns.minute.tolist(), columns.labels.keys()[0][1], mistakes) == ([29_846_887], "bot", [])
 
 
 @example([b"[]", b"{}", b"", b"[", b'{"id":"a', json.dumps(PLAIN).encode(), b'","time":"'])
