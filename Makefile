@@ -1,6 +1,6 @@
 # Every target sets up what it needs; `make` alone lists them.
 # Variables: PYTHON (an interpreter, 3.11 or newer), BURSTWATCH_TEST_BROKERS (an existing Kafka, host:port[,host:port]),
-# ARGS (further arguments of demo, test and bench), UPGRADE=1 (let `make lock` move every version forward).
+# ARGS (further arguments of demo, test and bench), TEST_PROCESSES (2: tests wait more than they compute), UPGRADE=1 (let `make lock` move every version forward).
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -8,6 +8,8 @@ SHELL := bash
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+TEST_PROCESSES ?= 2
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -33,7 +35,7 @@ demo: $(RUNTIME_READY) ## Watch a fortnight of AI usage and see its alerts (Pyth
 
 .PHONY: test
 test: broker-ready lint ## Check style, types and imports, then run every test, Kafka's against a real broker
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses $(TEST_PROCESSES) --dist loadfile $(ARGS)
 
 .PHONY: faults
 faults: $(DEV_READY) broker-ready ## The long series of faults: kills, pauses, lost brokers, a million hostile messages (25 minutes)

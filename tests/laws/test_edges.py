@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import math
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -131,13 +132,16 @@ def sample(days: int) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
     return usage, tuple((SAMPLE / "deployments.ndjson").read_bytes().splitlines())
 
 
-def over(usage: list[bytes], deployments: tuple[bytes, ...]) -> Run:
-    """The stages over lines of a world."""
-    started = everything()
-    started.feed([RawMessage("deployments", 0, n, line) for n, line in enumerate(deployments)])
+def go_on(started: Run, usage: Sequence[bytes], first: int) -> Run:
+    """The stages over more lines of a world, of which so many came before."""
     for start in range(0, len(usage), 5000):
-        started.feed([RawMessage("usage", 0, start + n, line) for n, line in enumerate(usage[start : start + 5000])])
-    return started.end(max(minute_of(moment_of(0).fromisoformat(json.loads(usage[-1])["time"])), START))
+        some = enumerate(usage[start : start + 5000], first + start)
+        started.feed([RawMessage("usage", 0, offset, line) for offset, line in some])
+    return started
+
+
+def minute_in(line: bytes) -> int:
+    return minute_of(moment_of(0).fromisoformat(json.loads(line)["time"]))
 
 
 def until(ended: Run, minute: int) -> list[Alert]:
@@ -147,8 +151,15 @@ def until(ended: Run, minute: int) -> list[Alert]:
 def test_an_alert_of_a_world_never_changes_when_later_events_change() -> None:
     usage, deployments = sample(11)
     cut = len(usage) * 5 // 6
-    minute = minute_of(moment_of(0).fromisoformat(json.loads(usage[cut])["time"])) - 1
+    together = cut - 2500  # so many lines before the cut are in one step with those after it
+    minute = minute_in(usage[cut]) - 1
     later = [line.replace(b'"requests":', b'"gpu_seconds":7,"requests":1') for line in usage[cut:]]
-    whole, changed, short = (over([*usage[:cut], *rest], deployments) for rest in (usage[cut:], later, ()))
+    started = everything()
+    started.feed([RawMessage("deployments", 0, n, line) for n, line in enumerate(deployments)])
+    go_on(started, usage[:together], 0)
+    whole, changed, short = (
+        go_on(started.copy(), [*usage[together:cut], *rest], together).end(minute_in([*usage[:cut], *rest][-1]))
+        for rest in (usage[cut:], later, ())
+    )
     assert until(whole, minute) == until(changed, minute) == until(short, minute)
     assert len(until(whole, minute)) > 5
