@@ -103,7 +103,7 @@ class Ledger:
     def _first_time(self, state: LedgerState, frame: Frame, fresh: NDArray[np.intp]) -> NDArray[np.intp]:
         """Places in ``fresh`` of rows whose identity was not seen before."""
         minutes, identities = frame.minute[fresh], frame.identity[fresh]
-        order = np.lexsort((np.arange(len(fresh)), identities, minutes))
+        order = np.lexsort((identities, minutes))
         repeat = np.zeros(len(fresh), bool)
         repeat[1:] = (np.diff(minutes[order]) == 0) & (identities[order][1:] == identities[order][:-1])
         kept = order[~repeat]
@@ -115,9 +115,10 @@ class Ledger:
             if known is None:
                 state.seen[minute] = own
                 continue
-            place = np.minimum(np.searchsorted(known, own), len(known) - 1)
-            new[start:stop] = known[place] != own
-            state.seen[minute] = np.union1d(known, own)
+            place = np.searchsorted(known, own)
+            is_new = known[np.minimum(place, len(known) - 1)] != own
+            new[start:stop] = is_new
+            state.seen[minute] = np.insert(known, place[is_new], own[is_new])
         state.duplicates += len(fresh) - int(new.sum())
         return np.sort(kept[new])
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import cache
@@ -58,6 +58,8 @@ class Scenario:
         """The first minute of the jump."""
         return START + self.warm_minutes
 
+
+MINUTES_A_STEP = 60
 
 _TALK: Event = {
     "model": "large", "requests": 40, "input_tokens": 36_000, "cached_input_tokens": 0, "output_tokens": 4_800,
@@ -150,9 +152,17 @@ class Trial:
         self._run.feed(messages)
         self._listen()
 
-    def minute(self, minute: int, rows: Iterable[Event]) -> None:
+    def span(self, minutes: range, rows: Sequence[Event]) -> None:
+        """Many minutes with the same rows, in few steps: what is said does not depend on where steps are cut."""
+        for start in range(0, len(minutes), MINUTES_A_STEP):
+            some = minutes[start : start + MINUTES_A_STEP]
+            self.feed(payload for minute in some for payload in self._payloads(minute, rows))
+
+    def minute(self, minute: int, rows: Sequence[Event]) -> None:
         """A minute with a row for each service, and for each companion."""
-        rows = list(rows)
+        self.feed(self._payloads(minute, rows))
+
+    def _payloads(self, minute: int, rows: Sequence[Event]) -> Iterator[bytes]:
         others = [
             {**row(event["service"], self.scenario.usual), "principal": "another-key"}
             for event in rows
@@ -160,7 +170,7 @@ class Trial:
         ]
         whole = [*rows, *others, *(self._companion(n) for n in range(self.scenario.companions))]
         at = moment_of(minute).isoformat()
-        self.feed(json.dumps({**event, "id": f"{n}/{minute}", "time": at}).encode() for n, event in enumerate(whole))
+        return (json.dumps({**event, "id": f"{n}/{minute}", "time": at}).encode() for n, event in enumerate(whole))
 
     def _companion(self, number: int) -> Event:
         usual = self.scenario.usual
@@ -260,8 +270,7 @@ def minutes(kind: str, start: int, stop: int) -> range:
 def warm_up(kind: str, services: tuple[str, ...] = ("bot",)) -> Trial:
     """A trial up to the onset of the kind's scenario; every service does the usual."""
     scenario, trial = SCENARIOS[kind], Trial(kind)
-    for minute in minutes(kind, START, scenario.onset):
-        trial.minute(minute, [row(service, scenario.usual) for service in services])
+    trial.span(minutes(kind, START, scenario.onset), [row(service, scenario.usual) for service in services])
     if scenario.deployed:
         for service in services:
             trial.deploy(service, scenario.onset - 2)
@@ -280,7 +289,7 @@ def jumped(trial: Trial, kind: str, services: tuple[str, ...] = ("bot",), lastin
     """The same trial after the jump of the first service."""
     scenario = SCENARIOS[kind]
     stop = scenario.onset + (lasting_minutes or scenario.within_minutes)
-    for minute in minutes(kind, scenario.onset, stop):
-        changes: list[Event] = [scenario.jump] + [{}] * (len(services) - 1)
-        trial.minute(minute, [row(s, {**scenario.usual, **c}) for s, c in zip(services, changes, strict=True)])
+    changes: list[Event] = [scenario.jump] + [{}] * (len(services) - 1)
+    rows = [row(s, {**scenario.usual, **c}) for s, c in zip(services, changes, strict=True)]
+    trial.span(minutes(kind, scenario.onset, stop), rows)
     return trial.end(stop)

@@ -89,9 +89,8 @@ def test_a_constant_series_is_never_anomalous(kind: str, same: Event, deployed: 
     trial = Trial(kind)
     if deployed:
         trial.deploy("bot", START + 20 * 60)
-    for minute in range(START, START + 54 * 60, 3 * EVERY_MINUTES):
-        trial.minute(minute, [row("bot", same)])
-    assert ANOMALOUS not in every_status_of(trial.end(minute))
+    trial.span(range(START, START + 54 * 60, 3 * EVERY_MINUTES), [row("bot", same)])
+    assert ANOMALOUS not in every_status_of(trial.end(START + 54 * 60))
 
 
 def every_status_of(trial: Trial) -> set[int]:
@@ -103,9 +102,9 @@ def every_status_of(trial: Trial) -> set[int]:
 @every_kind
 def test_the_usual_of_its_scenario_is_never_anomalous(kind: str) -> None:
     trial = warmed(kind)
-    for minute in minutes(kind, SCENARIOS[kind].onset, SCENARIOS[kind].onset + 12 * 60):
-        trial.minute(minute, [row("bot", SCENARIOS[kind].usual)])
-    assert every_status_of(trial.end(minute)) <= {WARMING, NORMAL}
+    onset, end = SCENARIOS[kind].onset, SCENARIOS[kind].onset + 12 * 60
+    trial.span(minutes(kind, onset, end), [row("bot", SCENARIOS[kind].usual)])
+    assert every_status_of(trial.end(end)) <= {WARMING, NORMAL}
 
 
 @every_kind
@@ -130,9 +129,9 @@ def test_state_is_bounded(kind: str) -> None:
     """Three more days of the same series make no state larger."""
     trial, usual, sizes = Trial(kind), SCENARIOS[kind].usual, []
     for day in (3, 6):
-        for minute in range(START + (day - 3) * MINUTES_PER_DAY, START + day * MINUTES_PER_DAY, 2 * EVERY_MINUTES):
-            trial.minute(minute, [row("bot", usual), row("search", usual)])
-        sizes.append(trial.end(minute).state_bytes)
+        end = START + day * MINUTES_PER_DAY
+        trial.span(range(end - 3 * MINUTES_PER_DAY, end, 2 * EVERY_MINUTES), [row("bot", usual), row("search", usual)])
+        sizes.append(trial.end(end).state_bytes)
     assert sizes[1] <= sizes[0] * 1.02
 
 
