@@ -172,22 +172,21 @@ def _value(data: NDArray[np.uint8], at: int, row: int, field: int, into: Scanned
     """Read what a field holds into its row; return the place after it."""
     if field < 0:
         stop = literal_end(data, at)
-    elif field < _COUNT:
+    elif field < _COUNT or field == _TIME:
         stop = text_end(data, at + 1) if data[at] == _QUOTE else NOT_PLAIN
-        into.texts[row, field, 0], into.texts[row, field, 1] = at + 1, stop
-        size = stop - at - 1
-        stop = stop + 1 if (0 if _NAMED[field] else -1) < size <= LONGEST_NAME else NOT_PLAIN
+        if field == _TIME:
+            into.minute[row] = minute_at(data, at + 1, stop)
+            takes = into.minute[row] != NOT_PLAIN
+        else:
+            into.texts[row, field, 0], into.texts[row, field, 1] = at + 1, stop
+            takes = (0 if _NAMED[field] else -1) < stop - at - 1 <= LONGEST_NAME
+        stop = stop + 1 if takes else NOT_PLAIN
     elif field < _REAL:
         value, stop = count_at(data, at)
         into.counts[field - _COUNT, row] = value
         stop = stop if value <= MOST_COUNTED else NOT_PLAIN
-    elif field < _TIME:
-        stop = _real(data, at, row, field - _REAL, into)
     else:
-        stop = text_end(data, at + 1) if data[at] == _QUOTE else NOT_PLAIN
-        minute = minute_at(data, at + 1, stop) if stop != NOT_PLAIN else NOT_PLAIN
-        into.minute[row] = minute
-        stop = stop + 1 if minute != NOT_PLAIN else NOT_PLAIN
+        stop = _real(data, at, row, field - _REAL, into)
     return stop
 
 
@@ -204,7 +203,7 @@ def _real(data: NDArray[np.uint8], at: int, row: int, which: int, into: Scanned)
     return stop if value <= most else NOT_PLAIN
 
 
-@inlined
+@compiled
 def _blank(data: NDArray[np.uint8], at: int) -> int:
     """Return the next place that holds something."""
     while data[at] == _SPACE or data[at] == _LINE or data[at] == _RETURN or data[at] == _TAB:
