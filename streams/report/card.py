@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from xml.etree.ElementTree import Element
 
 from detectors.clock import MINUTES_PER_HOUR, minute_of
-from detectors.events import DeploymentEvent, Initiative
+from detectors.events import DeploymentEvent, Feedback, Initiative
 from streams.report.bars import month_range, waterfall
+from streams.report.behind import numbers_behind
 from streams.report.incidents import Picture, ReportedIncident, bucket_means, bucket_size, picture_of
 from streams.report.markup import Child, add, link, tag
 from streams.report.plot import MOST_STEPS, Axes, Mark, percent, spend_plot, strip
@@ -50,7 +51,8 @@ def card(
     )
     return tag(
         "article", head, tag("p", sentence(raised.reason), class_="reason"), _figures(incident),
-        *_pictured(incident, spend, deployments), _todo(incident), details, _history(incident),
+        *_pictured(incident, spend, deployments), _todo(incident), details,
+        *numbers_behind(raised.numbers), _history(incident),
         class_="card", id=f"incident-{number}",
     )  # fmt: skip
 
@@ -178,6 +180,8 @@ def _facts(
         ("Meant?", _intent(incident, initiatives)),
         ("Detector", [f"{raised.detector}, score {raised.score:.3g}, p {raised.p_value:.2g}"]),
     ]
+    if incident.last.decision is not None:
+        facts.insert(-1, ("Decided", _decided(incident.last.decision)))
     listed = tag("dl", class_="facts")
     for name, told in facts:
         add(listed, tag("dt", name))
@@ -214,6 +218,11 @@ def _intent(incident: ReportedIncident, initiatives: Mapping[str, Initiative]) -
     if intent.approver:
         told.append(f", approver {intent.approver}")
     return told
+
+
+def _decided(decision: Feedback) -> list[Child]:
+    why = f": {decision.why}" if decision.why else ""
+    return [tag("b", decision.decision), f" by {decision.by}, {moment(decision.time)}{why}"]
 
 
 def _history(incident: ReportedIncident) -> Element:

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.events import Alert, Cause, DeploymentEvent, Initiative, Intent
+from detectors.events import Alert, Cause, DeploymentEvent, Feedback, Initiative, Intent
 from streams.replay.replay import ReplaySummary
 from streams.report import SpendByMinute, write_report
-from tests.unit.reported import alert, deployment, flat, life, spend
+from tests.unit.reported import alert, at, deployment, flat, life, spend
 
 INLINE = {"a", "b", "bdi", "em"}
 VOID = {"meta", "line", "br", "img", "input", "link", "hr"}
@@ -213,3 +213,14 @@ def test_a_fortnight_in_one_incident_stays_a_small_file(tmp_path: Path) -> None:
     told = [alert(60 * n, sequence=n, state="updated", onset=alert(10).time, excess_usd=n) for n in range(1, 330)]
     report(tmp_path, told, spend(bot=flat(minutes=fortnight) * (1 + (flat(minutes=fortnight).cumsum() % 7))))
     assert (tmp_path / "report.html").stat().st_size < 150_000
+
+
+def test_a_decision_and_the_numbers_behind_the_sentence_are_told(tmp_path: Path) -> None:
+    decision = Feedback(at(1590), "bw-0123456789abcdef", "intended", HOSTILE, why="a backfill")
+    numbers = {"usd_per_hour": 60.0, "usual_usd_per_hour": 30.0, "error_share": 0.25, "usual_requests_per_hour": 1200.0}
+    page = report(tmp_path, life(numbers=numbers, decision=decision))
+    assert f"intended by {HOSTILE}" in page.text
+    assert "a backfill" in page.text
+    assert "Dollars per hour $60.00 $30.00" in page.text
+    assert "Error share 25 % –" in page.text
+    assert "Requests per hour – 1,200" in page.text
