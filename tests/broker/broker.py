@@ -96,7 +96,8 @@ class Broker:
         self._settings = self._directory / "server.properties"
         self._settings.write_text("".join(f"{name}={value}\n" for name, value in self._properties().items()))
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._settings)).wait(START_SECONDS)
+        named = f"--cluster-id={cluster}"  # it may begin with a dash, which would be taken for an option by itself
+        self._java("kafka.tools.StorageTool", "format", named, "-c", str(self._settings)).wait(START_SECONDS)
 
     def start(self) -> Self:
         """Start and wait until it answers."""
