@@ -9,7 +9,6 @@ interleave, nor on how many workers there are.
 from __future__ import annotations
 
 from functools import lru_cache
-from itertools import pairwise
 from typing import NamedTuple
 
 import msgspec
@@ -196,14 +195,6 @@ def due_deployments(state: LedgerState, at: int) -> list[DeploymentEvent]:
 def due_feedback(state: LedgerState, at: int) -> list[Feedback]:
     """Take from the ledger what was decided up to a minute."""
     return [said for minute in sorted(m for m in state.feedback if m <= at) for said in state.feedback.pop(minute)]
-
-
-def heard_of(keys: list[Key], closed: ClosedRows) -> list[list[tuple[str, str]]]:
-    """(source, service) of all that sent something that became known, by minute."""
-    source, service = f.DIMENSIONS.index("source"), f.DIMENSIONS.index("service")
-    who = {key: (keys[key][source], keys[key][service]) for key in np.unique(closed.key).tolist()}
-    of_minute = (closed.key[first:end].tolist() for first, end in pairwise(closed.start.tolist()))
-    return [sorted({who[key] for key in some}) for some in of_minute]
 
 
 SPEND_DIMENSIONS = ("team", "service", "environment", "initiative", "provider", "model")
