@@ -33,9 +33,9 @@ from detectors.events import DRIVERS
 from detectors.features import FEATURES, features_of
 from detectors.numbers import numbers_of
 from detectors.prices import NANO
-from detectors.reports import SeriesReport, merge, take
+from detectors.reports import SeriesReport, by_minute_and_name, merge, take
 from detectors.series import SeriesName
-from detectors.verdicts import ANOMALOUS, DRIVER_OF_CHANNEL, Detector, Seen, Verdicts
+from detectors.verdicts import ANOMALOUS, DRIVER_OF_CHANNEL, Detector, Seen, Verdicts, apart
 
 _FAR_MORE = 2.0
 _ODD_Z = 4.0
@@ -114,8 +114,8 @@ class Judge:
         reports = [report for of_minute in minutes for report in of_minute]
         if not reports:
             return states, {}
-        names, labels, seen, verdicts = _in_order(reports)
-        after = []
+        names, labels, seen, said = _in_order(reports)
+        after, verdicts = [], apart(said)
         for detector, state in zip(self.pooled, states, strict=True):
             changed, spoken = detector.step(state, seen)
             after.append(changed)
@@ -131,18 +131,18 @@ class Judge:
 
 def _in_order(
     reports: list[SeriesReport],
-) -> tuple[list[SeriesName], list[tuple[str, str]], Seen, list[Verdicts]]:
+) -> tuple[list[SeriesName], list[tuple[str, str]], Seen, Verdicts]:
     """All rows, by minute and name of series; with (team, principal) of each."""
     if len(reports) == 1:
         only = reports[0]
-        return only.names, list(zip(only.teams, only.principals, strict=True)), only.seen, only.verdicts.copy()
+        return only.names, list(zip(only.teams, only.principals, strict=True)), only.seen, only.verdicts
     names = [name for report in reports for name in report.names]
     labels = [pair for report in reports for pair in zip(report.teams, report.principals, strict=True)]
     seen = merge([report.seen for report in reports])
-    minute = seen.residuals.minute.tolist()
-    order = np.array(sorted(range(len(names)), key=lambda row: (minute[row], names[row])), np.intp)
-    verdicts = [take(merge([r.verdicts[place] for r in reports]), order) for place in range(len(reports[0].verdicts))]
-    return [names[i] for i in order], [labels[i] for i in order], take(seen, order), verdicts
+    order = by_minute_and_name(seen.residuals.minute, names)
+    verdicts = take(merge([report.verdicts for report in reports]), order)
+    rows = order.tolist()
+    return [names[row] for row in rows], [labels[row] for row in rows], take(seen, order), verdicts
 
 
 def _candidates(

@@ -18,17 +18,15 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 
 class SeriesReport(msgspec.Struct, frozen=True):
-    """The rows of a minute that somebody wants to look at again, with the word of each detector that spoke.
-
-    ``verdicts`` has a struct a detector, in the order of the configuration.
-    """
+    """The rows of a minute that somebody wants to look at again, by name, with the word of each detector."""
 
     names: list[SeriesName]
     teams: list[str]
     principals: list[str]
     """Who sent most of what each row's service costs above the usual; empty where nobody stands out."""
     seen: Seen
-    verdicts: list[Verdicts]
+    verdicts: Verdicts
+    """Of all detectors side by side, in the order of the configuration."""
 
 
 class MinuteReport(msgspec.Struct, frozen=True):
@@ -43,8 +41,6 @@ class MinuteReport(msgspec.Struct, frozen=True):
     duplicates: int = 0
     late: int = 0
     feedback: list[Feedback] = []
-    sources: list[tuple[str, str]] = []
-    """(source, service) of all that sent something that became known in the minute."""
 
     def encode(self) -> bytes:
         """Bytes that :meth:`decode` reads."""
@@ -54,6 +50,12 @@ class MinuteReport(msgspec.Struct, frozen=True):
     def decode(data: bytes) -> MinuteReport:
         """Return the report that :meth:`encode` wrote."""
         return codec.decode(data, MinuteReport)
+
+
+def by_minute_and_name(minute: NDArray[np.int32], names: list[SeriesName]) -> NDArray[np.intp]:
+    """Return the order of rows by minute and name of series."""
+    places = [(at, name.view, name.values) for at, name in zip(minute.tolist(), names, strict=True)]
+    return np.array(sorted(range(len(places)), key=places.__getitem__), np.intp)
 
 
 def take(columns: S, rows: NDArray[np.intp] | slice) -> S:

@@ -26,6 +26,7 @@ from detectors.baselines import (
     PEAKED,
     SCALE_FLOOR,
     SCALE_WHILE_YOUNG,
+    TOTALS,
     USUAL_OF_HORIZON,
     YOUNG_MINUTES,
     Floats,
@@ -46,7 +47,7 @@ SETTLED_MINUTES = 2 * MINUTES_PER_DAY
 LEAST_FAILED = 2.0
 """Of a quarter of an hour: more than these failed."""
 _NEARLY = 1.000001
-_H, _D, _P = len(HORIZONS_MINUTES), len(CHANNELS) - 1, len(PEAKED)
+_H, _T, _D, _P = len(HORIZONS_MINUTES), len(TOTALS), len(CHANNELS) - 1, len(PEAKED)
 _PEAKED = tuple(PEAKED.tolist())
 _SHARE = _PEAKED.index(C_SHARE)
 
@@ -92,14 +93,15 @@ def residuals_of(known: Known, rhythm: Rhythm, rows: NDArray[np.intp]) -> Residu
     """Return the residuals of some rows."""
     shape = (len(rows), _H, _D)
     step_z, scale, above = np.empty(shape), np.empty(shape), np.full((len(rows), _H, _D + 1), NOTHING)
-    usual = np.empty(shape[:2])
+    usual, base = np.empty(shape[:2]), np.empty((*shape[:2], _T))
     _compare(known, rows, step_z, scale, above, usual)
+    _spread_base(known, rows, base)
     place = np.full(len(known.series), -1)
     place[rows] = np.arange(len(rows))
     columns = (getattr(rhythm, name)[rows] for name in rhythm.__struct_fields__)
     return Residuals(
         minute=known.minute[rows], series=known.series[rows], whole=place[known.whole[rows]], sums=known.sums[rows],
-        base=known.base[rows][:, BASE_OF_HORIZON].astype(float), level=known.level[rows, :_H], step=known.step[rows],
+        base=base, level=known.level[rows, :_H], step=known.step[rows],
         step_z=step_z, scale=scale, above=above, usd_per_minute=known.usd[rows], usual_usd_per_minute=usual,
         age_minutes=known.age_minutes[rows], active_minutes=known.active_minutes[rows], rhythm=Rhythm(*columns),
     )  # fmt: skip
@@ -131,6 +133,17 @@ def _compare(known: Known, rows: NDArray[np.intp], step_z: Floats, scale: Floats
                     highest = known.reference[row, h, p]
                 if low > NOTHING and highest > NOTHING:
                     above[at, h, _PEAKED[p]] = low - highest
+
+
+@compiled
+def _spread_base(known: Known, rows: NDArray[np.intp], base: Floats) -> None:
+    """The baseline behind each horizon."""
+    for at in range(len(rows)):
+        row = int(rows[at])
+        for h in range(_H):
+            b = int(BASE_OF_HORIZON[h])
+            for t in range(_T):
+                base[at, h, t] = known.base[row, b, t]
 
 
 @compiled

@@ -22,11 +22,11 @@ from detectors.events import DeploymentEvent
 from detectors.frame import UNPRICED, Key
 from detectors.ledger import ClosedRows
 from detectors.parts import Counted, PartsState, count_models, culprits, parts_of, parts_start
-from detectors.reports import SeriesReport, merge, take
+from detectors.reports import SeriesReport, by_minute_and_name, merge, take
 from detectors.residuals import excess_of, look_around, residuals_of
 from detectors.rhythm import Rhythm
 from detectors.series import MODEL, OTHER, SERVICE, SeriesName, SeriesState, SeriesTable, TeamChanges, View, team_at
-from detectors.verdicts import ANOMALOUS, Detector, Seen, Verdicts
+from detectors.verdicts import ANOMALOUS, Detector, Seen, Verdicts, side_by_side
 
 SAMPLE_ONE_IN = 64
 """One of so many minutes of a service is an example for what learns of the usual."""
@@ -69,7 +69,7 @@ class _Spoken(msgspec.Struct, frozen=True):
     teams: list[str]
     principals: list[str]
     seen: Seen
-    verdicts: list[Verdicts]
+    verdicts: Verdicts
 
 
 class SeriesWatch:
@@ -174,16 +174,13 @@ class SeriesWatch:
         wanted = np.zeros(len(seen), bool)
         for detector in self._pooled:
             wanted |= detector.wants(seen)
-        kept = np.flatnonzero(worth | wanted)
-        if len(kept) < len(seen):
-            seen, wanted, looked_at = take(seen, kept), wanted[kept], looked_at[kept]
-        chosen = np.flatnonzero(wanted | self._anomalous(seen))
+        chosen = np.flatnonzero(wanted | (worth & self._anomalous(seen)))
         if not len(chosen):
             return []
         names = [series.names[place] for place in seen.residuals.series[chosen].tolist()]
         blamed = culprits(series, rows.known, rows.above_usd, looked_at[chosen])
         told = take(seen, chosen)
-        verdicts = [detector.step(None, told)[1] for detector in self.detectors]
+        verdicts = side_by_side([detector.step(None, told)[1] for detector in self.detectors], len(told))
         return [_Spoken(names, _teams(series, teams, told), blamed, told, verdicts)]
 
     def _anomalous(self, seen: Seen) -> NDArray[np.bool_]:
@@ -193,8 +190,9 @@ class SeriesWatch:
         for role, (first, end) in enumerate(pairwise(bounds)):
             some = take(seen, slice(first, end))
             for detector in self.detectors if first < end else ():
-                if role in detector.roles:
-                    found[first:end] |= detector.step(None, some)[1].status == ANOMALOUS
+                rows = np.flatnonzero(detector.may_speak(some)) if role in detector.roles else np.zeros(0, np.intp)
+                if len(rows):
+                    found[first + rows] |= detector.step(None, take(some, rows))[1].status == ANOMALOUS
         return found
 
 
@@ -253,11 +251,11 @@ def _by_minute(spoken: list[_Spoken], minutes: NDArray[np.int32]) -> list[Series
     principals = [principal for some in spoken for principal in some.principals]
     seen = merge([some.seen for some in spoken])
     minute = seen.residuals.minute
-    order = np.array(sorted(range(len(names)), key=lambda row: (minute[row], names[row])), np.intp)
+    order = by_minute_and_name(minute, names)
     whole = np.full(len(order), -1)
     residuals = msgspec.structs.replace(seen.residuals, whole=whole)  # it pointed to rows that are not told of
     seen = take(msgspec.structs.replace(seen, residuals=residuals), order)
-    verdicts = [take(merge([some.verdicts[n] for some in spoken]), order) for n in range(len(spoken[0].verdicts))]
+    verdicts = take(merge([some.verdicts for some in spoken]), order)
     reports: list[SeriesReport | None] = []
     bounds = np.searchsorted(minute[order], np.append(minutes, minutes[-1] + 1)).tolist()
     for first, end in pairwise(bounds):
@@ -265,7 +263,7 @@ def _by_minute(spoken: list[_Spoken], minutes: NDArray[np.int32]) -> list[Series
         reports.append(
             SeriesReport(
                 [names[row] for row in rows], [teams[row] for row in rows], [principals[row] for row in rows],
-                take(seen, at), [take(verdict, at) for verdict in verdicts],
+                take(seen, at), take(verdicts, at),
             ) if rows else None
         )  # fmt: skip
     return reports

@@ -69,7 +69,7 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 class Verdicts(msgspec.Struct, frozen=True):
-    """A detector's word on each row that it saw; all columns have shape (rows,)."""
+    """A detector's word on each row that it saw; all columns have shape (rows,), of several (rows, detectors)."""
 
     status: NDArray[np.int8]
     score: Floats
@@ -128,9 +128,29 @@ class Detector(Kind, frozen=True, kw_only=True):
         """Judge the active series of a minute."""
         raise TypeError(f"{type(self).__name__} does not say how it judges a minute")
 
+    def may_speak(self, seen: Seen) -> NDArray[np.bool_]:
+        """Rows, shape (rows,), among which all are that are anomalous: what can be told cheaply spares :meth:`step`."""
+        return np.ones(len(seen), bool)
+
     def wants(self, seen: Seen) -> NDArray[np.bool_]:
         """Rows that a pooled detector wants to see or to learn from; shape (rows,)."""
         return np.zeros(len(seen), bool)
+
+
+def side_by_side(said: list[Verdicts], rows: int) -> Verdicts:
+    """What several detectors say of the same rows, in columns of shape (rows, detectors)."""
+    types = (np.int8, float, np.int8, np.int8, float, float)
+    columns = [np.empty((rows, len(said)), dtype) for dtype in types]
+    for name, column in zip(Verdicts.__struct_fields__, columns, strict=True):
+        for place, verdicts in enumerate(said):
+            column[:, place] = getattr(verdicts, name)
+    return Verdicts(*columns)
+
+
+def apart(said: Verdicts) -> list[Verdicts]:
+    """What :func:`side_by_side` was given."""
+    columns = [getattr(said, name) for name in Verdicts.__struct_fields__]
+    return [Verdicts(*(column[:, place] for column in columns)) for place in range(said.status.shape[1])]
 
 
 def judge(

@@ -11,7 +11,6 @@ import msgspec
 from detectors import codec
 from detectors.admission import NEVER
 from detectors.frame import Frame
-from detectors.heard import Heard
 from detectors.ledger import Ledger, LedgerState, due_deployments, due_feedback
 from detectors.reports import MinuteReport
 from detectors.series_watch import SeriesWatch, SeriesWatchState
@@ -46,7 +45,6 @@ class Watch:
         self._ledger = ledger
         self._series = series
         self._spends = Spends()
-        self._heard = Heard()
 
     def start(self) -> WatchState:
         """Nothing seen yet."""
@@ -67,11 +65,10 @@ class Watch:
         made = [due_deployments(state.ledger, minute) for minute in closed.at.tolist()]
         state.series, judged = self._series.step(state.series, closed, made, keys)
         said = [due_feedback(state.ledger, minute) for minute in closed.at.tolist()]
-        beside = zip(self._spends.of(keys, closed), self._heard.of(keys, closed), strict=True)
-        minutes = zip(closed.at.tolist(), judged, beside, made, said, strict=True)
+        minutes = zip(closed.at.tolist(), judged, self._spends.of(keys, closed), made, said, strict=True)
         reports = [
-            MinuteReport(self._shard, at, at, report, spend, due, feedback=decided, sources=heard)
-            for at, report, (spend, heard), due, decided in minutes
+            MinuteReport(self._shard, at, at, report, spend, due, feedback=decided)
+            for at, report, spend, due, decided in minutes
         ]
         if reports:
             reports[0] = self._with_counts(state, reports[0])

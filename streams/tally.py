@@ -72,8 +72,8 @@ class Tally:
                 key = report.spend.keys[place]
                 self.spend_nano[key[_TEAM], key[_SERVICE]] += nano
         if report.report is not None:
-            for title, said in zip(detectors, report.report.verdicts, strict=True):
-                for status, count in zip(*np.unique(said.status, return_counts=True), strict=True):
+            for title, said in zip(detectors, report.report.verdicts.status.T, strict=True):
+                for status, count in zip(*np.unique(said, return_counts=True), strict=True):
                     self._verdicts[title, _STATUS[int(status)]] += int(count)
 
     def add_alert(self, alert: Alert, received_seconds: float) -> None:

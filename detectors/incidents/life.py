@@ -267,7 +267,7 @@ class Life:
         if service and found.is_by_chance and self._budget.detector(found.detector).blames_deployments:
             gated = self._budget.detector(found.detector).follows_deployments
             incident.deployment = cause.guilty(state.deployments, service, found, gated=gated)
-        incident.newest_model = state.spending.newest_model(service or "")
+        incident.newest_model = state.spending.accounts.newest_model(service or "")
         incident.deployments_known = sum(d.service == service for d in state.deployments)
         if incident.severity == "page":
             incident.paged_minute = found.minute

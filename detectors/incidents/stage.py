@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 
 from detectors import codec
+from detectors.accounts import Booked, Bookkeeper
 from detectors.admission import NEVER
 from detectors.budget import Budget, PageRates
-from detectors.clock import MINUTES_PER_HOUR, minute_of
+from detectors.clock import minute_of
 from detectors.events import Alert, Feedback
-from detectors.frame import Key
 from detectors.incidents.life import Life, Lives, note_deployments
 from detectors.incidents.places import together
 from detectors.incidents.spending import closed_rows
@@ -30,7 +30,6 @@ class IncidentsState(msgspec.Struct):
 
     closed_through: dict[int, int]
     waiting: dict[int, list[MinuteReport]]
-    keys: list[Key]
     wide: SeriesWatchState
     lives: Lives
     decisions: dict[int, list[Feedback]] = {}
@@ -90,11 +89,12 @@ class Incidents:
         self._rulebook = rulebook
         self._life = life
         self._budget = budget
+        self._bookkeeper = Bookkeeper()
 
     def start(self) -> IncidentsState:
         """Nothing seen yet."""
         return IncidentsState(
-            {}, {}, [], self._wide.start(), Lives(), pooled=self._judge.start(), rules=self._rulebook.start()
+            {}, {}, self._wide.start(), Lives(), pooled=self._judge.start(), rules=self._rulebook.start()
         )
 
     def encode(self, state: IncidentsState) -> bytes:
@@ -123,49 +123,58 @@ class Incidents:
             return state, []
         through = min(state.closed_through.values())
         due = {minute: state.waiting.pop(minute) for minute in sorted(m for m in state.waiting if m <= through)}
-        candidates = self._candidates(state, due)
+        booked, candidates = self._candidates(state, due)
         alerts: list[Alert] = []
         for minute in sorted(due.keys() | {m for m in state.decisions if m <= through}):
             alerts += self._life.end_quiet(state.lives, minute - 1)
             alerts += self._decide(state, minute, state.decisions.pop(minute, []))
-            alerts += self._take_minute(state, minute, due.get(minute, []), candidates.get(minute, []))
+            alerts += self._take_minute(
+                state, minute, due.get(minute, []), booked.get(minute), candidates.get(minute, [])
+            )
             state.done = minute
         if through > state.done:
             alerts += self._life.end_quiet(state.lives, through)
             state.done = through
         return state, alerts
 
-    def _candidates(self, state: IncidentsState, due: dict[int, list[MinuteReport]]) -> dict[int, list[Candidate]]:
-        """Candidates by minute, of all minutes that are due at once."""
+    def _candidates(
+        self, state: IncidentsState, due: dict[int, list[MinuteReport]]
+    ) -> tuple[dict[int, Booked], dict[int, list[Candidate]]]:
+        """What was spent and what is odd, by minute, of all minutes that are due at once."""
         parts = [[r.report for r in told if r.report is not None] for told in due.values()]
+        accounts = state.lives.spending.accounts
+        told_of = {minute: [r.spend for r in told if r.spend is not None] for minute, told in due.items()}
+        spends = {minute: spent for minute, spent in told_of.items() if spent}
+        booked = self._bookkeeper.book(accounts, spends)
         if self._wide.table.views:
-            spends = {minute: [r.spend for r in told if r.spend is not None] for minute, told in due.items()}
-            closed = closed_rows(state.keys, {minute: some for minute, some in spends.items() if some})
-            state.wide, wide = self._wide.step(state.wide, closed, [[]] * len(closed.at), state.keys)
+            closed = closed_rows(accounts, booked, spends)
+            state.wide, wide = self._wide.step(state.wide, closed, [[]] * len(closed.at), accounts.keys)
             by_minute = dict(zip(closed.at.tolist(), wide, strict=True))
             for minute, some in zip(due, parts, strict=True):
                 if (report := by_minute.get(minute)) is not None:
                     some.append(report)
         state.pooled, candidates = self._judge.step(state.pooled, parts)
-        return candidates
+        return {minute.minute: minute for minute in booked}, candidates
 
     def _take_minute(
-        self, state: IncidentsState, minute: int, reports: list[MinuteReport], candidates: list[Candidate]
+        self,
+        state: IncidentsState,
+        minute: int,
+        reports: list[MinuteReport],
+        booked: Booked | None,
+        candidates: list[Candidate],
     ) -> list[Alert]:
         self._budget.begin(state.lives.budget, minute)
         deployments = sorted((d for r in reports for d in r.deployments), key=lambda d: (d.time, d.service, d.id))
         note_deployments(state.lives, deployments, minute)
-        spends = [r.spend for r in reports if r.spend is not None]
-        if not spends:
+        if booked is None:
             return []
-        state.lives.spending.count(spends)
-        if minute // MINUTES_PER_HOUR > state.done // MINUTES_PER_HOUR:
-            state.lives.spending.forget(minute)
+        spending = state.lives.spending
+        spending.count(booked)
         self._life.follow(state.lives, minute)
         alerts = [alert for found in self._by_place(candidates) for alert in self._life.take(state.lives, found)]
         before, state.spent = state.spent, minute
-        sources = sorted(pair for r in reports for pair in r.sources)
-        for finding, severity in self._rulebook.step(state.rules, minute, before, spends, sources):
+        for finding, severity in self._rulebook.step(state.rules, before, booked, spending.accounts):
             alerts += self._life.take_finding(state.lives, finding, severity)
         return alerts
 

@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 from msgspec import Meta
+from numpy.typing import NDArray
 
 from detectors.baselines import C_VOLUME, HORIZONS_MINUTES
 from detectors.clock import MINUTES_PER_DAY
@@ -39,16 +40,20 @@ class Clockwork(Detector, frozen=True, kw_only=True):
     least_run_minutes: Annotated[int, Meta(ge=1)] = 30
     least_usd_per_hour: Annotated[float, Meta(ge=0)] = 0.8
 
+    def may_speak(self, seen: Seen) -> NDArray[np.bool_]:
+        """Principals a day old that run."""
+        r = seen.residuals
+        runs = r.rhythm.run_minutes >= self.least_run_minutes
+        runs &= r.rhythm.requests_per_minute >= self.least_requests_per_minute
+        return np.asarray(runs & (seen.role == PRINCIPAL) & (r.age_minutes >= MINUTES_PER_DAY), np.bool_)
+
     def step(self, state: None, seen: Seen) -> tuple[None, Verdicts]:
         """Judge the active series of a minute."""
         r = seen.residuals
         only = slice(C_VOLUME, C_VOLUME + 1)
         excess, hourly = seen.excess_usd[:, :, only], seen.excess_usd_per_hour[:, :, only]
         warming = r.age_minutes < MINUTES_PER_DAY
-        runs = (r.rhythm.run_minutes >= self.least_run_minutes) & (
-            r.rhythm.requests_per_minute >= self.least_requests_per_minute
-        )
-        gate = (runs & (seen.role == PRINCIPAL) & ~warming)[:, None, None] & (hourly > self.least_usd_per_hour)
+        gate = self.may_speak(seen)[:, None, None] & (hourly > self.least_usd_per_hour)
         gate &= hourly > _LEAST_NEWS * 60 * r.usd_per_minute[:, :, None]
         gate &= (np.arange(len(HORIZONS_MINUTES)) == _HOUR)[None, :, None]
         score = np.broadcast_to(1 / np.maximum(r.rhythm.jitter, 0.01)[:, None, None], gate.shape)

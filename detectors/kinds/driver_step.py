@@ -12,6 +12,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 from msgspec import Meta
+from numpy.typing import NDArray
 
 from detectors.baselines import C_SHARE, HORIZONS_MINUTES
 from detectors.series import SERVICE
@@ -43,20 +44,26 @@ class DriverStep(Detector, frozen=True, kw_only=True):
     rare_cache: Annotated[float, Meta(gt=0)] = 3.5
     rare_mix: Annotated[float, Meta(gt=0)] = 6.5
 
+    def may_speak(self, seen: Seen) -> NDArray[np.bool_]:
+        """Services after a deployment."""
+        return np.asarray((seen.role == SERVICE) & self._after(seen).any(axis=1), np.bool_)
+
     def step(self, state: None, seen: Seen) -> tuple[None, Verdicts]:
         """Judge the active series of a minute."""
         r = seen.residuals
         excess, hourly = seen.excess_usd[:, :, _DRIVERS], seen.excess_usd_per_hour[:, :, _DRIVERS]
-        since = seen.minutes_since_deployment[:, None]
-        horizon = np.array(HORIZONS_MINUTES)
-        called = seen.active_minutes_since_deployment[:, None]
-        first_calls = (called <= self.within_active_minutes) & (since <= _LONGEST_SILENCE_MINUTES)
-        after = (since >= 2) & (horizon <= 2 * since + 2)
-        after &= (since <= horizon + self.within_minutes) | first_calls
-        gate = after[:, :, None] & (r.step[:, :, _DRIVERS] > self.least_rise)
+        gate = self._after(seen)[:, :, None] & (r.step[:, :, _DRIVERS] > self.least_rise)
         gate &= excess > self.least_excess_usd
         gate &= hourly > self.least_usd_per_hour
         warming = r.active_minutes < _YOUNG_MINUTES
         gate &= ((seen.role == SERVICE) & ~warming)[:, None, None]
         score = r.step_z[:, :, _DRIVERS] / (self.rare_input, self.rare_output, self.rare_cache, self.rare_mix)
         return None, judge(score, gate, warming, self.threshold, DRIVER_OF_CHANNEL, excess, hourly)
+
+    def _after(self, seen: Seen) -> NDArray[np.bool_]:
+        """Whether each horizon looks at what came soon after a deployment, (rows, h)."""
+        since, horizon = seen.minutes_since_deployment[:, None], np.array(HORIZONS_MINUTES)
+        called = seen.active_minutes_since_deployment[:, None]
+        first_calls = (called <= self.within_active_minutes) & (since <= _LONGEST_SILENCE_MINUTES)
+        after = (since >= 2) & (horizon <= 2 * since + 2)
+        return np.asarray(after & ((since <= horizon + self.within_minutes) | first_calls), np.bool_)

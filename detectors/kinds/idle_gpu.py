@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 from msgspec import Meta
+from numpy.typing import NDArray
 
 from detectors.baselines import C_VOLUME, GPU, HORIZONS_MINUTES, N
 from detectors.drivers import IDLE_GPU
@@ -29,6 +30,10 @@ class IdleGpu(Detector, frozen=True, kw_only=True):
     tail: Annotated[float, Meta(gt=0)] = 0.5
     budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.02
     least_excess_usd: Annotated[float, Meta(ge=0)] = 1.0
+
+    def may_speak(self, seen: Seen) -> NDArray[np.bool_]:
+        """Models with GPUs."""
+        return np.asarray((seen.role == MODEL) & (seen.residuals.sums[:, :, GPU] > 0).any(axis=1), np.bool_)
 
     def step(self, state: None, seen: Seen) -> tuple[None, Verdicts]:
         """Judge the active series of a minute."""

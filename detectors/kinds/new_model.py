@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 from msgspec import Meta
+from numpy.typing import NDArray
 
 from detectors.baselines import C_MIX
 from detectors.drivers import MIX
@@ -33,15 +34,19 @@ class NewModel(Detector, frozen=True, kw_only=True):
     within_minutes: Annotated[int, Meta(ge=1)] = 2880
     least_excess_usd: Annotated[float, Meta(ge=0)] = 0.3
 
+    def may_speak(self, seen: Seen) -> NDArray[np.bool_]:
+        """Services with a new model."""
+        news = (seen.role == SERVICE) & (seen.parts.minutes_since_new_model <= self.within_minutes)
+        news &= seen.parts.models <= self.most_models
+        return np.asarray(news & (seen.residuals.age_minutes >= NEWS_AFTER_MINUTES), np.bool_)
+
     def step(self, state: None, seen: Seen) -> tuple[None, Verdicts]:
         """Judge the active series of a minute."""
         r = seen.residuals
         only = slice(C_MIX, C_MIX + 1)
         excess, hourly = seen.excess_usd[:, :, only], seen.excess_usd_per_hour[:, :, only]
         warming = r.age_minutes < NEWS_AFTER_MINUTES
-        news = (seen.role == SERVICE) & (seen.parts.minutes_since_new_model <= self.within_minutes)
-        news &= seen.parts.models <= self.most_models
-        gate = (news & ~warming)[:, None, None] & (excess > self.least_excess_usd)
+        gate = self.may_speak(seen)[:, None, None] & (excess > self.least_excess_usd)
         return None, judge(
             np.maximum(r.step[:, :, only], 0.0), gate, warming, self.threshold, np.array([MIX]), excess, hourly
         )

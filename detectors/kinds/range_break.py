@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 from msgspec import Meta
+from numpy.typing import NDArray
 
 from detectors.baselines import C_SHARE
 from detectors.residuals import SETTLED_MINUTES
@@ -36,6 +37,11 @@ class RangeBreak(Detector, frozen=True, kw_only=True):
     rare_output: Annotated[float, Meta(gt=0)] = 2.5
     rare_cache: Annotated[float, Meta(gt=0)] = 3.0
     rare_mix: Annotated[float, Meta(gt=0)] = 5.0
+
+    def may_speak(self, seen: Seen) -> NDArray[np.bool_]:
+        """Services and principals with a driver above the week's highest."""
+        judged = (seen.role == SERVICE) | (seen.role == PRINCIPAL)
+        return np.asarray(judged & (seen.residuals.above[:, :, _DRIVERS] > 0).any(axis=(1, 2)), np.bool_)
 
     def step(self, state: None, seen: Seen) -> tuple[None, Verdicts]:
         """Judge the active series of a minute."""

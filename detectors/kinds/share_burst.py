@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 from msgspec import Meta
+from numpy.typing import NDArray
 
 from detectors.baselines import C_SHARE, C_VOLUME, HORIZONS_MINUTES
 from detectors.clock import MINUTES_PER_DAY
@@ -36,6 +37,11 @@ class ShareBurst(Detector, frozen=True, kw_only=True):
     least_rise: Annotated[float, Meta(gt=0)] = 0.3
     least_excess_usd: Annotated[float, Meta(ge=0)] = 0.5
     least_usd_per_hour: Annotated[float, Meta(ge=0)] = 0.8
+
+    def may_speak(self, seen: Seen) -> NDArray[np.bool_]:
+        """Principals whose odds are above the week's highest."""
+        above = (seen.residuals.above[:, :, _SHARE] > 0).any(axis=(1, 2))
+        return np.asarray((seen.role == PRINCIPAL) & above, np.bool_)
 
     def step(self, state: None, seen: Seen) -> tuple[None, Verdicts]:
         """Judge the active series of a minute."""

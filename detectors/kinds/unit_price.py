@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 from msgspec import Meta
+from numpy.typing import NDArray
 
 from detectors.baselines import C_UNIT, N
 from detectors.drivers import UNIT
@@ -31,6 +32,11 @@ class UnitPrice(Detector, frozen=True, kw_only=True):
     tail: Annotated[float, Meta(gt=0)] = 1.0
     budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.01
     least_usd_per_hour: Annotated[float, Meta(ge=0)] = 0.05
+
+    def may_speak(self, seen: Seen) -> NDArray[np.bool_]:
+        """Models that are dearer by so much."""
+        rise = seen.residuals.step[:, :, C_UNIT].max(axis=1)
+        return np.asarray((seen.role == MODEL) & ~(100 * rise < self.threshold), np.bool_)
 
     def step(self, state: None, seen: Seen) -> tuple[None, Verdicts]:
         """Judge the active series of a minute."""

@@ -7,7 +7,6 @@ few services use. A service with a past is compared with that, by the other kind
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Annotated, ClassVar
 
 import msgspec
@@ -29,7 +28,7 @@ _LEAST_SPREAD = 0.7
 
 
 class Cohort(msgspec.Struct):
-    """What logarithms of input and output a request were over all services on a model; see :meth:`spread`."""
+    """What logarithms of input and output a request were over all services on a model."""
 
     examples: int
     mean: list[float]
@@ -43,10 +42,6 @@ class Cohort(msgspec.Struct):
             away = value - self.mean[at]
             self.mean[at] += away / self.examples
             self.squares[at] += away * (value - self.mean[at])
-
-    def spread(self) -> Floats:
-        """Standard deviations, shape (2,), never below :data:`_LEAST_SPREAD`."""
-        return np.maximum(np.sqrt(np.array(self.squares) / max(self.examples - 1, 1)), _LEAST_SPREAD)
 
 
 class UnlikePeersState(msgspec.Struct):
@@ -76,18 +71,12 @@ class UnlikePeers(Detector, frozen=True, kw_only=True):
 
     def step(self, state: UnlikePeersState, seen: Seen) -> tuple[UnlikePeersState, Verdicts]:
         """Judge the young models of services minute by minute, and learn from the examples of each minute after it."""
-        minutes = seen.residuals.minute
         above, spreads = np.zeros((2, len(seen), len(HORIZONS_MINUTES), 2))
-        ends = [*(np.flatnonzero(np.diff(minutes)) + 1).tolist(), len(minutes)] if len(minutes) else []
         young, examples = self._young(seen), self._examples(seen)
         cohorts = {number: msgspec.structs.replace(c, mean=[*c.mean], squares=[*c.squares])
                    for number, c in state.cohorts.items()}  # fmt: skip
-        for first, end in pairwise([0, *ends]):
-            for row in (first + np.flatnonzero(young[first:end])).tolist():
-                above[row], spreads[row] = self._compare(cohorts.get(int(seen.cohort[row])), seen, row)
-            for row in (first + np.flatnonzero(examples[first:end])).tolist():
-                cohort = cohorts.setdefault(int(seen.cohort[row]), Cohort(0, [0.0, 0.0], [0.0, 0.0]))
-                cohort.learn(seen.residuals.level[row, _HOUR, _SIZES].tolist())
+        asked, before = self._go_through(cohorts, seen, np.flatnonzero(young), np.flatnonzero(examples))
+        above[asked], spreads[asked] = _compare(before, seen, asked)
         return UnlikePeersState(cohorts), self._judge(seen, young, above, spreads)
 
     def wants(self, seen: Seen) -> NDArray[np.bool_]:
@@ -102,15 +91,31 @@ class UnlikePeers(Detector, frozen=True, kw_only=True):
         dear = seen.residuals.usd_per_minute[:, _QUARTER_HOUR] * 60 > self.least_usd_per_hour
         return np.asarray((seen.role == MODEL) & (seen.parts.whole_age_minutes < SETTLED_MINUTES) & dear, np.bool_)
 
-    def _compare(self, cohort: Cohort | None, seen: Seen, row: int) -> tuple[Floats, Floats]:
-        """How far sizes are above the cohort's mean (less the noise of counting), and in spreads; shape (h, 2) each."""
-        r = seen.residuals
-        if cohort is None or cohort.examples < self.least_examples:
-            nothing = np.zeros((len(HORIZONS_MINUTES), 2))
-            return nothing, nothing
-        noise = 1 / np.sqrt(np.maximum(r.sums[row, :, N], LEAST_REQUESTS))
-        above = np.nan_to_num(r.level[row, :, _SIZES] - noise[:, None] - cohort.mean)
-        return above, above / cohort.spread()
+    def _go_through(
+        self, cohorts: dict[int, Cohort], seen: Seen, young: NDArray[np.intp], examples: NDArray[np.intp]
+    ) -> tuple[NDArray[np.intp], Floats]:
+        """Let cohorts learn from the examples of each minute, after its young rows were held against them.
+
+        Returns
+        -------
+        The young rows whose cohort knew enough, and what it knew: mean and variance by size, shape (rows, 2, 2).
+        """
+        rows, is_example = np.concatenate([young, examples]), np.arange(len(young) + len(examples)) >= len(young)
+        order = np.lexsort((rows, is_example, seen.residuals.minute[rows]))
+        levels = seen.residuals.level[rows[order], _HOUR, _SIZES].tolist()
+        numbers = seen.cohort[rows[order]].tolist()
+        asked, known = [], []
+        turns = zip(rows[order].tolist(), is_example[order].tolist(), numbers, levels, strict=True)
+        for row, learns, number, level in turns:
+            cohort = cohorts.get(number)
+            if learns:
+                if cohort is None:
+                    cohort = cohorts[number] = Cohort(0, [0.0, 0.0], [0.0, 0.0])
+                cohort.learn(level)
+            elif cohort is not None and cohort.examples >= self.least_examples:
+                asked.append(row)
+                known.append((tuple(cohort.mean), tuple(each / max(cohort.examples - 1, 1) for each in cohort.squares)))
+        return np.array(asked, np.intp), np.array(known).reshape(-1, 2, 2)
 
     def _judge(self, seen: Seen, young: NDArray[np.bool_], above: Floats, spreads: Floats) -> Verdicts:
         r = seen.residuals
@@ -121,3 +126,11 @@ class UnlikePeers(Detector, frozen=True, kw_only=True):
         gate &= hourly > self.least_usd_per_hour
         warming = np.zeros(len(seen), bool)
         return judge(spreads, gate, warming, self.threshold, np.array([INPUT, OUTPUT]), excess, hourly)
+
+
+def _compare(known: Floats, seen: Seen, rows: NDArray[np.intp]) -> tuple[Floats, Floats]:
+    """How far rows' sizes are above their cohort's mean (less the noise of counting), and in spreads; (rows, h, 2)."""
+    r = seen.residuals
+    noise = 1 / np.sqrt(np.maximum(r.sums[rows, :, N], LEAST_REQUESTS))
+    above = np.nan_to_num(r.level[rows][:, :, _SIZES] - noise[:, :, None] - known[:, None, 0])
+    return above, above / np.maximum(np.sqrt(known[:, None, 1]), _LEAST_SPREAD)

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 from msgspec import Meta
+from numpy.typing import NDArray
 
 from detectors.drivers import MIX
 from detectors.series import MODEL
@@ -26,6 +27,10 @@ class UnpricedModel(Detector, frozen=True, kw_only=True):
     natural_per_week: Annotated[float, Meta(gt=0)] = 0.02
     tail: Annotated[float, Meta(gt=0)] = 1e6
     budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.01
+
+    def may_speak(self, seen: Seen) -> NDArray[np.bool_]:
+        """Models without a price."""
+        return np.asarray((seen.role == MODEL) & (seen.unpriced_requests >= self.threshold), np.bool_)
 
     def step(self, state: None, seen: Seen) -> tuple[None, Verdicts]:
         """Judge the active series of a minute."""

@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 from msgspec import Meta
+from numpy.typing import NDArray
 
 from detectors.baselines import C_VOLUME, HORIZONS_MINUTES
 from detectors.clock import MINUTES_PER_DAY
@@ -33,6 +34,10 @@ class VolumeBurst(Detector, frozen=True, kw_only=True):
     rare_ratio: Annotated[float, Meta(gt=0)] = 4.5
     rare_ratio_of_several_models: Annotated[float, Meta(gt=0)] = 1.2
     rare_ratio_of_later_model: Annotated[float, Meta(gt=0)] = 1.0
+
+    def may_speak(self, seen: Seen) -> NDArray[np.bool_]:
+        """Rows whose dollars are above the week's highest."""
+        return np.asarray((seen.residuals.above[:, :, _VOLUME] > 0).any(axis=(1, 2)), np.bool_)
 
     def step(self, state: None, seen: Seen) -> tuple[None, Verdicts]:
         """Judge the active series of a minute."""

@@ -12,6 +12,7 @@ from typing import Annotated, ClassVar
 import msgspec
 from msgspec import Meta
 
+from detectors.accounts import Accounts
 from detectors.clock import MINUTES_PER_DAY, MINUTES_PER_HOUR, minute_of
 from detectors.events import Initiative
 from detectors.rules.rule import Bill, Finding, Line, Rule, day_of, scope_of
@@ -48,11 +49,12 @@ class ExperimentExpired(Rule, frozen=True, kw_only=True):
 
     def count(self, state: ExpiredState, bill: Bill) -> None:
         """Take a minute into the state."""
-        for line in bill.lines:
-            if line.initiative is not None and line.initiative.intent == "experiment":
-                _count(state.experiments.setdefault(line.initiative.id, Traffic()), line, line.initiative)
+        for experiment, line in bill.experiments:
+            _count(state.experiments.setdefault(experiment.id, Traffic()), line, experiment)
 
-    def judge(self, state: ExpiredState, minute: int, declared: tuple[Initiative, ...]) -> list[Finding]:
+    def judge(
+        self, state: ExpiredState, minute: int, accounts: Accounts, declared: tuple[Initiative, ...]
+    ) -> list[Finding]:
         """Return the experiments that should have ended, and those that are none any more."""
         experiments = [i for i in declared if i.intent == "experiment" and i.id in state.experiments]
         found = [self._look_at(state.experiments[experiment.id], experiment, minute) for experiment in experiments]

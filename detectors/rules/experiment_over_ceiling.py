@@ -12,6 +12,7 @@ from typing import Annotated, ClassVar
 import msgspec
 from msgspec import Meta
 
+from detectors.accounts import Accounts
 from detectors.clock import MINUTES_PER_DAY, MINUTES_PER_HOUR
 from detectors.events import Initiative
 from detectors.forecast import month_bounds
@@ -44,15 +45,15 @@ class ExperimentOverCeiling(Rule, frozen=True, kw_only=True):
 
     def count(self, state: CeilingState, bill: Bill) -> None:
         """Take a minute into the state."""
-        for line in bill.lines:
-            if line.initiative is None or line.initiative.intent != "experiment":
-                continue
-            days, day = state.days.setdefault(line.initiative.id, {}), line.minute // MINUTES_PER_DAY
+        for experiment, line in bill.experiments:
+            days, day = state.days.setdefault(experiment.id, {}), line.minute // MINUTES_PER_DAY
             days[day] = days.get(day, 0.0) + line.usd
             if len(days) > _DAYS_KEPT:
                 del days[min(days)]
 
-    def judge(self, state: CeilingState, minute: int, declared: tuple[Initiative, ...]) -> list[Finding]:
+    def judge(
+        self, state: CeilingState, minute: int, accounts: Accounts, declared: tuple[Initiative, ...]
+    ) -> list[Finding]:
         """Return the experiments that are over their budget, or heading there."""
         experiments = [i for i in declared if i.intent == "experiment" and i.monthly_budget_usd and i.id in state.days]
         found = [self._look_at(state, experiment, minute) for experiment in experiments]

@@ -5,33 +5,65 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
+from detectors.accounts import Accounts, Booked
 from detectors.clock import moment_of
 from detectors.events import Initiative, Severity
 from detectors.judge import Candidate
 from detectors.kind import Kind
+from detectors.prices import NANO
 from detectors.series import SeriesName
 
 
 class Line(msgspec.Struct, frozen=True):
     """What was spent under one set of labels in one minute; ``minute`` is earlier than the bill's for late rows."""
 
+    key: int
+    """The number of the labels."""
     service: str
     team: str
     environment: str
     minute: int
     usd: float
     requests: int
-    initiative: Initiative | None
 
 
 class Bill(msgspec.Struct, frozen=True):
-    """All that became known in a closed minute, of all shards."""
+    """All that became known in a closed minute, of all shards: columns by number, and lines of what is asked for."""
 
-    minute: int
-    lines: list[Line]
-    sources: list[tuple[str, str]]
-    """(source, service) of all that sent something."""
+    rows: Booked
+    accounts: Accounts
+    """What the numbers stand for."""
+    undeclared: NDArray[np.bool_]
+    """Rows that belong to no initiative."""
+    experiments: list[tuple[Initiative, Line]]
+    """What was spent for experiments, by labels."""
+
+    @property
+    def minute(self) -> int:
+        """The minute that closed."""
+        return self.rows.minute
+
+    def lines(self, chosen: NDArray[np.bool_]) -> list[Line]:
+        """Return some rows, by labels."""
+        return lines_of(self.rows, self.accounts, chosen)
+
+
+def lines_of(rows: Booked, accounts: Accounts, chosen: NDArray[np.bool_]) -> list[Line]:
+    """Return some rows of a minute, by labels."""
+    at = np.flatnonzero(chosen)
+    if not len(at):
+        return []
+    columns = (column[at].tolist() for column in (rows.key, rows.at, rows.nano, rows.requests))
+    by_labels = sorted(
+        (accounts.keys[key], minute, nano, n, key) for key, minute, nano, n in zip(*columns, strict=True)
+    )
+    return [
+        Line(key, service, team, environment, minute, nano / NANO, requests)
+        for (team, service, environment, *_), minute, nano, requests, key in by_labels
+    ]
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -89,7 +121,13 @@ class Rule(Kind, frozen=True, kw_only=True):
         """Take a minute into the state."""
         raise TypeError(f"{type(self).__name__} does not say what it counts")
 
-    def judge(self, state: Any, minute: int, declared: tuple[Initiative, ...]) -> list[Finding]:  # noqa: ANN401 — as above
+    def judge(
+        self,
+        state: Any,  # noqa: ANN401 — as above
+        minute: int,
+        accounts: Accounts,
+        declared: tuple[Initiative, ...],
+    ) -> list[Finding]:
         """Return all that holds now; it is found anew each time, for as long as it holds.
 
         Parameters
@@ -98,6 +136,8 @@ class Rule(Kind, frozen=True, kw_only=True):
             With all minutes up to the present one; what is too old may be dropped from it.
         minute
             The present one, some :attr:`judge_every_minutes` after the last time.
+        accounts
+            All who ever spent.
         declared
             All initiatives of the organisation.
         """

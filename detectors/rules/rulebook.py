@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from detectors import codec, intent
-from detectors.events import Initiative, Severity
-from detectors.frame import COST, DIMENSIONS, REQUESTS, Key
-from detectors.judge import Candidate
-from detectors.prices import NANO
-from detectors.rules.rule import Bill, Line, Rule
-from detectors.spends import Spend
+import numpy as np
 
-_KEYS_KEPT = 65_536
+from detectors import codec, intent
+from detectors.accounts import Accounts, Booked
+from detectors.events import Initiative, Severity
+from detectors.frame import DIMENSIONS, Key
+from detectors.judge import Candidate
+from detectors.rules.rule import Bill, Rule, lines_of
 
 
 class Rulebook:
@@ -29,7 +28,10 @@ class Rulebook:
     def __init__(self, rules: tuple[Rule, ...], initiatives: tuple[Initiative, ...]) -> None:
         self._rules = rules
         self._initiatives = initiatives
-        self._known: dict[Key, tuple[dict[str, str], Initiative | None]] = {}
+        self._known_of: list[Key] | None = None
+        self._experiments: dict[int, Initiative] = {}
+        """By key."""
+        self._is_declared, self._is_experiment = np.zeros((2, 0), bool)
 
     def start(self) -> dict[str, Any]:
         """Return each rule's state before the first minute."""
@@ -47,7 +49,7 @@ class Rulebook:
         }
 
     def step(
-        self, states: dict[str, Any], minute: int, before: int, spends: list[Spend], sources: list[tuple[str, str]]
+        self, states: dict[str, Any], before: int, booked: Booked, accounts: Accounts
     ) -> list[tuple[Candidate, Severity]]:
         """Take a minute that somebody spent in, and judge where it is time; the states change in place.
 
@@ -55,38 +57,36 @@ class Rulebook:
         ----------
         states
             By rule.
-        minute, before
-            The minute, and the last one before it that was given.
-        spends, sources
-            What was spent in it, and (source, service) of all that sent something.
+        before
+            The last minute before it that was given.
+        booked, accounts
+            What became known in the minute, and what its numbers stand for.
         """
         if not self._rules:
             return []
-        bill = Bill(minute, [self._line(*row) for row in _rows(spends)], sources)
+        self._know(accounts)
+        of_experiments = lines_of(booked, accounts, self._is_experiment[booked.key])
+        experiments = [(self._experiments[line.key], line) for line in of_experiments]
+        bill = Bill(booked, accounts, ~self._is_declared[booked.key], experiments)
         found = []
         for rule in self._rules:
             rule.count(states[rule.title], bill)
-            if minute // rule.judge_every_minutes > before // rule.judge_every_minutes:
-                findings = rule.judge(states[rule.title], minute, self._initiatives)
-                found += [(finding.candidate(rule.title, minute), rule.severity) for finding in findings]
+            if bill.minute // rule.judge_every_minutes > before // rule.judge_every_minutes:
+                findings = rule.judge(states[rule.title], bill.minute, accounts, self._initiatives)
+                found += [(finding.candidate(rule.title, bill.minute), rule.severity) for finding in findings]
         return found
 
-    def _line(self, key: Key, at: int, nano: int, requests: int) -> Line:
-        known = self._known.get(key)
-        if known is None:
-            if len(self._known) >= _KEYS_KEPT:
-                self._known.clear()
-            labels = dict(zip(DIMENSIONS, key, strict=True))
-            known = self._known[key] = labels, intent.initiative_of(self._initiatives, labels)
-        labels, initiative = known
-        return Line(labels["service"], labels["team"], labels["environment"], at, nano / NANO, requests, initiative)
-
-
-def _rows(spends: list[Spend]) -> list[tuple[Key, int, int, int]]:
-    """Key, event minute, nano-dollars and requests of all shards' sums together, by key."""
-    rows: list[tuple[Key, int, int, int]] = []
-    for spend in spends:
-        keys = [spend.keys[place] for place in spend.key.tolist()]
-        columns = spend.minute, spend.values[COST], spend.values[REQUESTS]
-        rows += zip(keys, *(column.tolist() for column in columns), strict=True)
-    return sorted(rows)
+    def _know(self, accounts: Accounts) -> None:
+        """Look up the initiatives of keys that are new."""
+        if self._known_of is not accounts.keys:
+            self._known_of, self._experiments = accounts.keys, {}
+            self._is_declared, self._is_experiment = np.zeros((2, 0), bool)
+        known = len(self._is_declared)
+        if known == len(accounts.keys):
+            return
+        labels = (dict(zip(DIMENSIONS, key, strict=True)) for key in accounts.keys[known:])
+        new = [intent.initiative_of(self._initiatives, each) for each in labels]
+        experiments = {known + n: each for n, each in enumerate(new) if each and each.intent == "experiment"}
+        self._experiments |= experiments
+        self._is_declared = np.append(self._is_declared, [each is not None for each in new])
+        self._is_experiment = np.append(self._is_experiment, [known + n in experiments for n in range(len(new))])

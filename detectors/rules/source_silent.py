@@ -8,47 +8,51 @@ is heard of does not count.
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, NamedTuple
 
 import msgspec
+import numpy as np
 from msgspec import Meta
+from numpy.typing import NDArray
 
+from detectors.accounts import Accounts, Booked
+from detectors.admission import NEVER
 from detectors.clock import MINUTES_PER_DAY
+from detectors.compiled import compiled
 from detectors.events import Initiative
+from detectors.prices import NANO
 from detectors.rules.rule import Bill, Finding, Rule
 
 _MANY = 3
 """So many services that fall silent each by itself are one matter: a model that is out, a network."""
 _PAUSES_KEPT_DAYS = 7
+_SEVERAL = -1
 
 
-class Heard(msgspec.Struct):
-    """When a service was heard of: by the calendar, and by the count of minutes in which anybody was."""
+class Heard(NamedTuple):
+    """When services were heard of: by the calendar, and by the count of minutes in which anybody was."""
 
-    first_minute: int
-    minute: int
-    tick: int
-    pauses: dict[int, int]
-    """The longest pause that ended on a day, by day."""
-    sources: dict[str, int]
-    """The tick in which each source last sent something of it."""
-    team: str = ""
-    usd: float = 0.0
-
-    @property
-    def longest_pause(self) -> int:
-        """The longest pause of the last week."""
-        return max(self.pauses.values(), default=0)
+    first_minute: NDArray[np.int32]
+    """:data:`NEVER` for a service that was not, or is forgotten."""
+    minute: NDArray[np.int32]
+    tick: NDArray[np.int32]
+    source: NDArray[np.int32]
+    """The source that sent something of it in its last minute, or :data:`_SEVERAL`."""
+    pauses: NDArray[np.int32]
+    """The longest pause that ended on a day, (services, 7): a day has the place of its number's remainder."""
+    nano: NDArray[np.int64]
+    """What it has spent since then."""
 
 
 class SilenceState(msgspec.Struct):
     """What was heard of when; ``ticks`` counts the minutes in which anybody was."""
 
     ticks: int = 0
-    services: dict[str, Heard] = msgspec.field(default_factory=dict)
+    services: Heard = msgspec.field(default_factory=lambda: _unheard(0))
     together: list[str] = []
     """Services that fell silent with many others and are silent yet."""
-    sources: dict[str, int] = msgspec.field(default_factory=dict)
+    sources: NDArray[np.int32] = msgspec.field(default_factory=lambda: np.zeros(0, np.int32))
+    """The tick in which each source last sent something; 0 if it never did."""
 
 
 class SourceSilent(Rule, frozen=True, kw_only=True):
@@ -72,72 +76,105 @@ class SourceSilent(Rule, frozen=True, kw_only=True):
     def count(self, state: SilenceState, bill: Bill) -> None:
         """Take a minute into the state."""
         state.ticks += 1
-        for source, service in bill.sources:
-            _hear(state, source, service, bill.minute)
-        for line in bill.lines:
-            if (heard := state.services.get(line.service)) is not None:
-                heard.team, heard.usd = line.team, heard.usd + line.usd
+        state.services, state.sources = _room_for(state, bill.accounts)
+        rows = bill.rows
+        state.sources[rows.heard_source] = state.ticks
+        _hear(state.services, rows, state.ticks)
 
-    def judge(self, state: SilenceState, minute: int, declared: tuple[Initiative, ...]) -> list[Finding]:
+    def judge(
+        self, state: SilenceState, minute: int, accounts: Accounts, declared: tuple[Initiative, ...]
+    ) -> list[Finding]:
         """Return what is silent, each source with all that it carries as one."""
-        self._forget(state, minute)
+        state.services.first_minute[state.services.minute < minute - self.forget_after_days * MINUTES_PER_DAY] = NEVER
+        services, sources = list(accounts.services), list(accounts.sources)
         silent: dict[tuple[str, str], list[str]] = {}
-        for service in sorted(state.services):
-            if self._is_silent(state, state.services[service]):
-                silent.setdefault(self._subject(state, service), []).append(service)
+        for service, number in sorted((services[n], n) for n in self._silent(state).tolist()):
+            source = self._dead_source(state, number)
+            subject = ("service", service) if source is None else ("source", sources[source])
+            silent.setdefault(subject, []).append(service)
         alone = [services[0] for (what, _), services in silent.items() if what == "service"]
         state.together = [one for one in alone if len(alone) >= _MANY or one in state.together]
         if state.together:
             silent = {subject: own for subject, own in silent.items() if subject not in _each(state.together)}
             silent["", ""] = state.together
-        return [_finding(state, *subject, services) for subject, services in silent.items()]
+        return [_finding(state, accounts, *subject, services) for subject, services in silent.items()]
 
-    def _is_silent(self, state: SilenceState, heard: Heard) -> bool:
-        steady = heard.minute - heard.first_minute >= self.known_for_days * MINUTES_PER_DAY
-        steady = steady and heard.longest_pause <= self.longest_usual_pause_minutes
-        return steady and state.ticks - heard.tick > max(self.least_minutes, self.least_ratio * heard.longest_pause)
+    def _silent(self, state: SilenceState) -> NDArray[np.intp]:
+        """Numbers of the services that are silent."""
+        heard, longest = state.services, longest_pauses(state.services)
+        steady = (heard.first_minute > NEVER) & (longest <= self.longest_usual_pause_minutes)
+        steady &= heard.minute - heard.first_minute >= self.known_for_days * MINUTES_PER_DAY
+        return np.flatnonzero(
+            steady & (state.ticks - heard.tick > np.maximum(self.least_minutes, self.least_ratio * longest))
+        )
 
-    def _subject(self, state: SilenceState, service: str) -> tuple[str, str]:
-        """The source, if the service had but one and that carries nothing any more; else the service."""
-        heard = state.services[service]
-        last = [source for source, tick in heard.sources.items() if tick == heard.tick]
-        if len(last) == 1 and state.ticks - state.sources.get(last[0], 0) > self.least_minutes // 2:
-            return "source", last[0]
-        return "service", service
-
-    def _forget(self, state: SilenceState, minute: int) -> None:
-        kept = self.forget_after_days * MINUTES_PER_DAY
-        for service in [s for s, heard in state.services.items() if minute - heard.minute > kept]:
-            del state.services[service]
-        for source in [s for s, tick in state.sources.items() if state.ticks - tick > kept]:
-            del state.sources[source]
+    def _dead_source(self, state: SilenceState, service: int) -> int | None:
+        """The source, if the service had but one and that carries nothing any more."""
+        source = int(state.services.source[service])
+        if source != _SEVERAL and state.ticks - state.sources[source] > self.least_minutes // 2:
+            return source
+        return None
 
 
 def _each(services: list[str]) -> set[tuple[str, str]]:
     return {("service", service) for service in services}
 
 
-def _hear(state: SilenceState, source: str, service: str, minute: int) -> None:
-    state.sources[source] = state.ticks
-    heard = state.services.get(service)
-    if heard is None:
-        heard = state.services[service] = Heard(minute, minute, state.ticks, {}, {})
-    day, pause = minute // MINUTES_PER_DAY, state.ticks - heard.tick
-    if day not in heard.pauses:
-        heard.pauses = {d: longest for d, longest in heard.pauses.items() if d > day - _PAUSES_KEPT_DAYS}
-        heard.sources = {s: tick for s, tick in heard.sources.items() if tick >= state.ticks - MINUTES_PER_DAY}
-    heard.pauses[day] = max(heard.pauses.get(day, 0), pause)
-    heard.sources[source] = state.ticks
-    heard.minute, heard.tick = minute, state.ticks
+@compiled
+def _hear(heard: Heard, rows: Booked, tick: int) -> None:
+    """Take who was heard of in a minute, and what was spent."""
+    minute = rows.minute
+    day = minute // MINUTES_PER_DAY
+    for pair in range(len(rows.heard_service)):
+        number, source = int(rows.heard_service[pair]), int(rows.heard_source[pair])
+        pauses = heard.pauses[number]
+        if heard.first_minute[number] == NEVER:
+            heard.first_minute[number], heard.minute[number], heard.tick[number] = minute, minute, tick
+            heard.source[number], heard.nano[number] = source, 0
+            pauses[:] = 0
+        for begun in range(max(int(heard.minute[number]) // MINUTES_PER_DAY + 1, day - _PAUSES_KEPT_DAYS + 1), day + 1):
+            pauses[begun % _PAUSES_KEPT_DAYS] = 0
+        pauses[day % _PAUSES_KEPT_DAYS] = max(int(pauses[day % _PAUSES_KEPT_DAYS]), tick - int(heard.tick[number]))
+        if heard.tick[number] < tick or heard.source[number] == source:
+            heard.source[number] = source
+        else:
+            heard.source[number] = _SEVERAL
+        heard.minute[number], heard.tick[number] = minute, tick
+    for row in range(len(rows.service)):
+        heard.nano[int(rows.service[row])] += rows.nano[row]
 
 
-def _finding(state: SilenceState, what: str, name: str, services: list[str]) -> Finding:
-    heard = [state.services[service] for service in services]
-    silent = min(state.ticks - one.tick for one in heard)
-    pause = max(one.longest_pause for one in heard)
-    lived = [max(one.minute - one.first_minute, 1) for one in heard]
-    usual = sum(60 * one.usd / minutes for one, minutes in zip(heard, lived, strict=True))
-    teams = {one.team for one in heard}
+def longest_pauses(heard: Heard) -> NDArray[np.int32]:
+    """The longest pause of the last week before each service was last heard of, in minutes."""
+    return np.asarray(heard.pauses.max(axis=1), np.int32)
+
+
+def _unheard(services: int) -> Heard:
+    first, minute = np.full((2, services), NEVER, np.int32)
+    tick, source = np.zeros((2, services), np.int32)
+    pauses = np.zeros((services, _PAUSES_KEPT_DAYS), np.int32)
+    return Heard(first, minute, tick, source, pauses, np.zeros(services, np.int64))
+
+
+def _room_for(state: SilenceState, accounts: Accounts) -> tuple[Heard, NDArray[np.int32]]:
+    """Columns with room for all services and sources."""
+    heard, sources = state.services, state.sources
+    have, services = len(heard.minute), len(accounts.services)
+    if services > have:
+        more = _unheard(max(services, have + have // 2) - have)
+        heard = Heard(*(np.concatenate([column, added]) for column, added in zip(heard, more, strict=True)))
+    if len(accounts.sources) > len(sources):
+        sources = np.append(sources, np.zeros(len(accounts.sources) - len(sources), np.int32))
+    return heard, sources
+
+
+def _finding(state: SilenceState, accounts: Accounts, what: str, name: str, services: list[str]) -> Finding:
+    heard, own = state.services, np.array([accounts.services[service] for service in services])
+    silent = state.ticks - int(heard.tick[own].max())
+    pause = int(longest_pauses(heard)[own].max())
+    lived = np.maximum(heard.minute[own] - heard.first_minute[own], 1)
+    usual = sum((60 * (heard.nano[own] / NANO) / lived).tolist())
+    teams = {accounts.team(service) for service in services}
     names = ", ".join(services[:3]) + (" and others" if len(services) > 3 else "")
     who = {"source": f"source {name} ({names})", "service": f"service {name}"}.get(what, names)
     return Finding(

@@ -10,8 +10,12 @@ from __future__ import annotations
 from typing import Annotated, ClassVar
 
 import msgspec
+import numpy as np
 from msgspec import Meta
+from numpy.typing import NDArray
 
+from detectors.accounts import Accounts
+from detectors.admission import NEVER
 from detectors.clock import MINUTES_PER_DAY, MINUTES_PER_HOUR
 from detectors.events import Initiative
 from detectors.rules.rule import Bill, Finding, Rule, day_of
@@ -23,7 +27,8 @@ class UndeclaredState(msgspec.Struct):
     """When each service was first seen; of new undeclared ones, dollars by hour of the last day."""
 
     began: int | None = None
-    first_seen: dict[str, int] = msgspec.field(default_factory=dict)
+    first_seen: NDArray[np.int32] = msgspec.field(default_factory=lambda: np.zeros(0, np.int32))
+    """By number of service; :data:`NEVER` for those that were not."""
     teams: dict[str, str] = msgspec.field(default_factory=dict)
     hours: dict[str, dict[int, float]] = msgspec.field(default_factory=dict)
     told: list[str] = []
@@ -45,27 +50,32 @@ class UndeclaredSpend(Rule, frozen=True, kw_only=True):
         """Take a minute into the state."""
         if state.began is None:
             state.began = bill.minute
-        for line in bill.lines:
-            state.first_seen.setdefault(line.service, bill.minute)
-            if line.initiative is None and self._is_new(state, line.service, bill.minute):
-                hours = state.hours.setdefault(line.service, {})
-                hour = line.minute // MINUTES_PER_HOUR
-                hours[hour] = hours.get(hour, 0.0) + line.usd
-                state.teams[line.service] = line.team
+        service, minute = bill.rows.service, bill.minute
+        state.first_seen = _with_services(state.first_seen, len(bill.accounts.services))
+        state.first_seen[service[state.first_seen[service] == NEVER]] = minute
+        for line in bill.lines(bill.undeclared & self._are_new(state, state.first_seen[service], minute)):
+            hours = state.hours.setdefault(line.service, {})
+            hour = line.minute // MINUTES_PER_HOUR
+            hours[hour] = hours.get(hour, 0.0) + line.usd
+            state.teams[line.service] = line.team
 
-    def judge(self, state: UndeclaredState, minute: int, declared: tuple[Initiative, ...]) -> list[Finding]:
+    def judge(
+        self, state: UndeclaredState, minute: int, accounts: Accounts, declared: tuple[Initiative, ...]
+    ) -> list[Finding]:
         """Return the new services that cost enough in the last day."""
-        for service in [s for s in state.hours if not self._is_new(state, s, minute)]:
+        first_seen = {service: int(state.first_seen[accounts.services[service]]) for service in state.hours}
+        new = self._are_new(state, np.array([*first_seen.values()], np.int32), minute).tolist()
+        for service in [service for service, is_new in zip(first_seen, new, strict=True) if not is_new]:
             del state.hours[service], state.teams[service]
             state.told = [each for each in state.told if each != service]
-        found = [self._look_at(state, service, minute) for service in sorted(state.hours)]
+        found = [self._look_at(state, service, minute, first_seen[service]) for service in sorted(state.hours)]
         return [finding for finding in found if finding is not None and declared]
 
-    def _is_new(self, state: UndeclaredState, service: str, minute: int) -> bool:
-        first, began = state.first_seen[service], state.began or 0
-        return first >= began + _BEGINNING_MINUTES and minute - first < self.new_for_days * MINUTES_PER_DAY
+    def _are_new(self, state: UndeclaredState, first_seen: NDArray[np.int32], minute: int) -> NDArray[np.bool_]:
+        began = (state.began or 0) + _BEGINNING_MINUTES
+        return (first_seen >= began) & (first_seen > minute - self.new_for_days * MINUTES_PER_DAY)
 
-    def _look_at(self, state: UndeclaredState, service: str, minute: int) -> Finding | None:
+    def _look_at(self, state: UndeclaredState, service: str, minute: int, first: int) -> Finding | None:
         this_hour = minute // MINUTES_PER_HOUR
         hours = {hour: usd for hour, usd in state.hours[service].items() if hour > this_hour - 24}
         state.hours[service] = hours
@@ -77,7 +87,7 @@ class UndeclaredSpend(Rule, frozen=True, kw_only=True):
             return None
         if not is_told:
             state.told = [*state.told, service]
-        first, team = state.first_seen[service], state.teams[service]
+        team = state.teams[service]
         return Finding(
             {"service": service},
             f"no initiative declares {service}, first seen on {day_of(first)}; it cost {usd:,.2f} USD in a day",
@@ -88,3 +98,9 @@ class UndeclaredSpend(Rule, frozen=True, kw_only=True):
             usd_per_hour=usd / 24,
             excess_usd=usd,
         )
+
+
+def _with_services(first_seen: NDArray[np.int32], services: int) -> NDArray[np.int32]:
+    """Columns with room for so many services."""
+    new = max(services - len(first_seen), 0)
+    return np.concatenate([first_seen, np.full(new, NEVER, np.int32)]) if new else first_seen

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, TypeAlias
 
-import aiohttp
 import msgspec
 
 from streams.notifiers.message import clip
 from streams.notifiers.notifier import Refused, Secret, TryAgain, seconds_of
 
-Http = aiohttp.ClientSession
+if TYPE_CHECKING:
+    import aiohttp
+
+Http: TypeAlias = "aiohttp.ClientSession"
 """A session that :func:`open_http` made."""
 
 ANSWER_BYTES = 262_144
@@ -21,6 +24,8 @@ ANSWER_CHARACTERS = 500
 @asynccontextmanager
 async def open_http(timeout_seconds: float = 10.0) -> AsyncIterator[Http]:
     """Open a session for all notifiers: no cookies, proxies from the environment, one timeout for a whole exchange."""
+    import aiohttp  # noqa: PLC0415 — a third of a second that only those pay who send
+
     timeout = aiohttp.ClientTimeout(total=timeout_seconds)
     async with aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), trust_env=True) as http:
         yield http
@@ -90,6 +95,8 @@ async def _exchange(
     secrets: Sequence[Secret],
 ) -> _Answered | TryAgain:
     """Reveal the secrets, ask, and return an answer without them; no exception comes out with this frame in it."""
+    import aiohttp  # noqa: PLC0415 — it was imported when the session was opened
+
     try:
         async with http.post(
             _reveal(url) if isinstance(url, Secret) else url,

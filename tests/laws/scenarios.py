@@ -24,7 +24,7 @@ from detectors.intake import RawMessage
 from detectors.kinds import KINDS
 from detectors.reports import SeriesReport
 from detectors.series import SeriesName
-from detectors.verdicts import NORMAL, Detector, Seen, Verdicts
+from detectors.verdicts import NORMAL, Detector, Seen, Verdicts, apart
 from tests.laws.streams import EVERY_MINUTES, START, Event, Run, deployment_messages, plan
 
 TWO_DAYS_AND_SOME = 50 * 60
@@ -220,7 +220,7 @@ class Trial:
 
     def _hear(self, report: SeriesReport) -> Verdicts:
         if not self.detector.pooled:
-            return report.verdicts[0]
+            return apart(report.verdicts)[0]
         self._state, verdicts = self.detector.step(self._state, report.seen)
         return verdicts
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -25,6 +26,7 @@ from tests.laws.scenarios import SCENARIOS, Trial, build, jumped, minutes, row, 
 from tests.laws.streams import EVERY_MINUTES, START, Event
 
 every_kind = pytest.mark.parametrize("kind", sorted(KINDS))
+S = TypeVar("S", bound=msgspec.Struct)
 few = settings(max_examples=5, deadline=None, derandomize=True)
 
 
@@ -261,6 +263,39 @@ def test_other_roles_than_its_own_are_never_anomalous(kind: str, values: list[fl
     detector, seen = build(kind), rows_of(values)
     verdicts = detector.step(detector.start(), seen)[1]
     assert not (verdicts.status[~np.isin(seen.role, detector.roles)] == ANOMALOUS).any()
+
+
+@every_kind
+@few
+@given(seed=st.integers(0, 2**32))
+def test_of_rows_of_which_it_may_not_speak_it_says_nothing(kind: str, seed: int) -> None:
+    detector, seen = build(kind), mixed_rows(seed)
+    with np.errstate(all="ignore"):
+        anomalous = detector.step(detector.start(), seen)[1].status == ANOMALOUS
+    assert not (anomalous & ~detector.may_speak(seen)).any()
+
+
+def mixed_rows(seed: int) -> Seen:
+    """Rows whose numbers have nothing to do with each other, far and near; some services were deployed just now."""
+    draw = np.random.default_rng(seed)
+
+    def mixed(columns: S) -> S:
+        made = {}
+        for name in columns.__struct_fields__:
+            value = getattr(columns, name)
+            if isinstance(value, msgspec.Struct):
+                made[name] = mixed(value)
+            elif value.dtype == np.float64:
+                made[name] = value * draw.lognormal(0, 3, value.shape) * draw.choice([-1, 0, 1, 1], value.shape)
+            elif "minutes" in name:
+                some = draw.integers(0, 10 * MINUTES_PER_DAY, value.shape) >> draw.integers(0, 12, value.shape)
+                made[name] = some.astype(value.dtype)
+            else:
+                made[name] = value
+        return type(columns)(**made)
+
+    seen = mixed(rows_of([1.0] * 600))
+    return msgspec.structs.replace(seen, unpriced_requests=draw.integers(0, 2, 600))
 
 
 @every_kind

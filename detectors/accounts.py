@@ -1,0 +1,143 @@
+"""Accounts: all labels under which anybody spent, numbered, so that what is counted by minute stands in columns.
+
+Numbers follow the order of appearance and are never given anew. What a minute's reports say under labels is numbered
+once (:class:`Bookkeeper`); after that nothing is looked up by name but what an alert tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import islice, pairwise
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.admission import NEVER
+from detectors.frame import COST, DIMENSIONS, REQUESTS, Key
+from detectors.spends import Spend
+
+_SERVICE, _MODEL = DIMENSIONS.index("service"), DIMENSIONS.index("model")
+
+
+class Accounts(msgspec.Struct):
+    """Labels by number; columns with a row a key."""
+
+    keys: list[Key] = []
+    """Without principal and source."""
+    services: dict[str, int] = msgspec.field(default_factory=dict)
+    """Numbers by name, in the order of numbers."""
+    sources: dict[str, int] = msgspec.field(default_factory=dict)
+    service: NDArray[np.int32] = msgspec.field(default_factory=lambda: np.zeros(0, np.int32))
+    """The number of each key's service."""
+    first: NDArray[np.int32] = msgspec.field(default_factory=lambda: np.zeros(0, np.int32))
+    """The event minute in which each key was first spent under."""
+    last: NDArray[np.int32] = msgspec.field(default_factory=lambda: np.zeros(0, np.int32))
+    """The closed minute in which spend under each key last became known."""
+
+    def labels(self, service: str) -> Key | None:
+        """Return the newest key of a service: the last one in order, of those of its newest minute."""
+        own = self._keys_of(service)
+        if not len(own):
+            return None
+        newest: Key = max(self.keys[key] for key in own[self.last[own] == self.last[own].max()].tolist())
+        return newest
+
+    def team(self, service: str) -> str:
+        """Return the team of a service's newest key."""
+        key = self.labels(service)
+        return key[0] if key else ""
+
+    def newest_model(self, service: str) -> str:
+        """Return the model that a service has used for the shortest time; empty while it has used but one."""
+        since: dict[str, int] = {}
+        for key in self._keys_of(service).tolist():
+            since.setdefault(self.keys[key][_MODEL], int(self.first[key]))
+        return max(since, key=lambda model: (since[model], model)) if len(since) > 1 else ""
+
+    def _keys_of(self, service: str) -> NDArray[np.intp]:
+        """Numbers of a service's keys that something was spent under, rising."""
+        number = self.services.get(service, -1)
+        return np.flatnonzero((self.service == number) & (self.last > NEVER))
+
+
+class Booked(NamedTuple):
+    """All that became known in a closed minute, of all shards: a row a key and event minute, and who was heard of."""
+
+    minute: int
+    key: NDArray[np.int32]
+    service: NDArray[np.int32]
+    at: NDArray[np.int32]
+    """Event minute: below the minute that closed for late rows."""
+    nano: NDArray[np.int64]
+    requests: NDArray[np.int64]
+    heard_service: NDArray[np.int32]
+    """With the next column: every pair of a service and a source that sent something of it, at least once."""
+    heard_source: NDArray[np.int32]
+
+
+class Bookkeeper:
+    """Numbers what reports say under labels, in whichever accounts it is given."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[Key, int] = {}
+        self._numbers_of: list[Key] | None = None
+
+    def book(self, accounts: Accounts, spends: Mapping[int, list[Spend]]) -> list[Booked]:
+        """Number what became known in some minutes, in their order; the accounts take in what is new."""
+        every = [spend for some in spends.values() for spend in some]
+        if not every:
+            return []
+        key = self._number(accounts, every)
+        first_row = _sums_before([len(spend.key) for spend in every])
+        first_pair = _sums_before([len(spend.sent_row) for spend in every])
+        sent_row = np.concatenate([spend.sent_row for spend in every]) + np.repeat(first_row[:-1], np.diff(first_pair))
+        service, at = accounts.service[key], np.concatenate([spend.minute for spend in every])
+        nano, requests = np.concatenate([spend.values[[COST, REQUESTS]] for spend in every], axis=1)
+        heard, source = service[sent_row], np.concatenate([_sources(accounts, spend) for spend in every])
+        ends = _sums_before([len(some) for some in spends.values()])
+        bounds = zip(pairwise(first_row[ends].tolist()), pairwise(first_pair[ends].tolist()), strict=True)
+        return [
+            Booked(minute, key[a:b], service[a:b], at[a:b], nano[a:b], requests[a:b], heard[c:d], source[c:d])
+            for minute, ((a, b), (c, d)) in zip(spends, bounds, strict=True)
+        ]
+
+    def _number(self, accounts: Accounts, spends: list[Spend]) -> NDArray[np.int32]:
+        """Return the number of each row's key; new ones follow the order of rows."""
+        if self._numbers_of is not accounts.keys:
+            self._numbers = {labels: number for number, labels in enumerate(accounts.keys)}
+            self._numbers_of = accounts.keys
+        numbers, known = self._numbers, len(accounts.keys)
+        labels = [spend.keys[place] for spend in spends for place in spend.key.tolist()]
+        key = np.array([numbers.setdefault(each, len(numbers)) for each in labels], np.int32)
+        if len(numbers) > known:
+            accounts.keys += islice(numbers, known, None)
+            services = accounts.services
+            own = [services.setdefault(each[_SERVICE], len(services)) for each in accounts.keys[known:]]
+            never = np.full(len(own), NEVER, np.int32)
+            accounts.service = np.concatenate([accounts.service, np.array(own, np.int32)])
+            accounts.first = np.concatenate([accounts.first, never])
+            accounts.last = np.concatenate([accounts.last, never])
+        return key
+
+
+def _sources(accounts: Accounts, spend: Spend) -> NDArray[np.int32]:
+    """The number of the source of each pair."""
+    sources = accounts.sources
+    numbers = [sources.setdefault(source, len(sources)) for source in spend.sources]
+    return np.array(numbers, np.int32)[spend.sent_source]
+
+
+def _sums_before(lengths: list[int]) -> NDArray[np.intp]:
+    """Where each of some stretches begins, and where the last one ends."""
+    return np.cumsum([0, *lengths])
+
+
+def note_spent(accounts: Accounts, booked: Booked) -> None:
+    """Remember when each key was spent under."""
+    accounts.last[booked.key] = booked.minute
+    new = np.flatnonzero(accounts.first[booked.key] == NEVER)
+    if len(new):
+        rows = new[::-1]  # of several rows of a key the first one counts, so it is written last
+        accounts.first[booked.key[rows]] = booked.at[rows]
