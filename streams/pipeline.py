@@ -107,13 +107,27 @@ class Pipeline:
 
     def feed(self, messages: Sequence[RawMessage]) -> Passed:
         """Take messages of one raw partition, in its order."""
+        return self.pass_on(self.take_in(messages))
+
+    def take_in(self, messages: Sequence[RawMessage]) -> IntakeOutput:
+        """Do the first half of :meth:`feed`, which may be done while the second half is of messages before."""
         self.intake_state, output = self._stages.intake.step(self.intake_state, messages)
-        return self._pass_on(output)
+        return output
+
+    def pass_on(self, output: IntakeOutput) -> Passed:
+        """Do the second half, in the order of the first."""
+        reports: list[MinuteReport] = []
+        for shard, frame in output.frames.items():
+            self._watches[shard], made = self._stages.watches[shard].step(self._watches[shard], frame)
+            reports += made
+        reports.sort(key=lambda report: (report.minute, report.shard))
+        self._incidents, alerts = self._stages.incidents.step(self._incidents, *reports)
+        return Passed(output, reports, alerts, [unknown_alert(said) for said in self._incidents.refused])
 
     def heartbeat(self, partition: int, minute: int) -> Passed:
         """Say that a raw partition has shown all up to a minute."""
         self.intake_state, output = self._stages.intake.heartbeat(self.intake_state, partition, minute)
-        return self._pass_on(output)
+        return self.pass_on(output)
 
     def save(self) -> dict[str, bytes]:
         """Return the states, by stage."""
@@ -124,15 +138,6 @@ class Pipeline:
             **{f"watch/{shard}": watch.encode(state) for shard, (watch, state) in enumerate(watches)},
             "incidents": self._stages.incidents.encode(self._incidents),
         }
-
-    def _pass_on(self, output: IntakeOutput) -> Passed:
-        reports: list[MinuteReport] = []
-        for shard, frame in output.frames.items():
-            self._watches[shard], made = self._stages.watches[shard].step(self._watches[shard], frame)
-            reports += made
-        reports.sort(key=lambda report: (report.minute, report.shard))
-        self._incidents, alerts = self._stages.incidents.step(self._incidents, *reports)
-        return Passed(output, reports, alerts, [unknown_alert(said) for said in self._incidents.refused])
 
 
 def unknown_alert(said: Feedback) -> Reject:

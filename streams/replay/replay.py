@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -12,7 +13,7 @@ from typing import BinaryIO, cast
 import msgspec
 
 from detectors.events import Alert
-from detectors.intake import RawMessage, Reject
+from detectors.intake import IntakeOutput, RawMessage, Reject
 from detectors.reports import MinuteReport
 from streams.app import Stages
 from streams.pipeline import Passed, Pipeline
@@ -84,13 +85,27 @@ def replay(
         lines = enumerate(lines_of(feedback))
         summary.count(pipeline.feed([RawMessage("feedback", 0, n, line) for n, line in lines]), tell)
     messages = (RawMessage("usage", 0, n, line) for n, line in enumerate(lines_of(usage)))
-    while batch := list(islice(messages, MESSAGES_AT_ONCE)):
-        summary.count(pipeline.feed(batch), tell)
-        tell.progress(len(batch))
+    for read, output in _read_ahead(pipeline, messages):
+        summary.count(pipeline.pass_on(output), tell)
+        tell.progress(read)
     if pipeline.high_minute is not None:
         lateness = stages.intake.settings.allowed_lateness_minutes
         summary.count(pipeline.heartbeat(0, pipeline.high_minute + lateness + 1), tell)
     return summary
+
+
+def _read_ahead(pipeline: Pipeline, messages: Iterator[RawMessage]) -> Iterator[tuple[int, IntakeOutput]]:
+    """Take in some thousand messages at a time, the next ones in a thread while those before are judged."""
+
+    def read() -> tuple[int, IntakeOutput]:
+        batch = list(islice(messages, MESSAGES_AT_ONCE))
+        return len(batch), pipeline.take_in(batch)
+
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(read)
+        while (taken := coming.result())[0]:
+            coming = reader.submit(read)
+            yield taken
 
 
 def lines_of(path: Path) -> Iterator[bytes]:
