@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.admission import NEVER
+from detectors.compiled import compiled
 from detectors.frame import COST, DIMENSIONS, REQUESTS, Key
 from detectors.spends import Spend
 
@@ -136,8 +137,13 @@ def _sums_before(lengths: list[int]) -> NDArray[np.intp]:
 
 def note_spent(accounts: Accounts, booked: Booked) -> None:
     """Remember when each key was spent under."""
-    accounts.last[booked.key] = booked.minute
-    new = np.flatnonzero(accounts.first[booked.key] == NEVER)
-    if len(new):
-        rows = new[::-1]  # of several rows of a key the first one counts, so it is written last
-        accounts.first[booked.key[rows]] = booked.at[rows]
+    _note(accounts.first, accounts.last, booked)
+
+
+@compiled
+def _note(first: NDArray[np.int32], last: NDArray[np.int32], booked: Booked) -> None:
+    for row in range(len(booked.key)):
+        key = int(booked.key[row])
+        last[key] = booked.minute
+        if first[key] == NEVER:
+            first[key] = booked.at[row]

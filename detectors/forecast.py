@@ -11,23 +11,15 @@ from detectors.clock import MINUTES_PER_DAY, MINUTES_PER_HOUR, minute_of, moment
 from detectors.events import MonthEnd
 from detectors.prices import NANO
 
-_DAYS_KEPT = 32
 _LASTS_HOURS = 24.0
 """An open incident is expected to burn for a day more if nobody acts."""
 _Z90 = 1.6449
 
 
 class DailySpend(msgspec.Struct):
-    """Nano-dollars by day since the epoch, of the last month and the present one."""
+    """Nano-dollars by day since the epoch, of the last month and the present one; its first day is the first ever."""
 
     nano: dict[int, int] = msgspec.field(default_factory=dict)
-
-    def add(self, minute: int, nano: int) -> None:
-        """Count spend of a minute."""
-        day = minute // MINUTES_PER_DAY
-        self.nano[day] = self.nano.get(day, 0) + nano
-        if len(self.nano) > _DAYS_KEPT:
-            del self.nano[min(self.nano)]
 
 
 def month_bounds(minute: int) -> tuple[int, int]:

@@ -188,11 +188,16 @@ class SeriesWatch:
         found = np.zeros(len(seen), bool)
         bounds = np.searchsorted(seen.role, np.arange(OTHER + 2)).tolist()
         for role, (first, end) in enumerate(pairwise(bounds)):
+            if first == end:
+                continue
             some = take(seen, slice(first, end))
-            for detector in self.detectors if first < end else ():
-                rows = np.flatnonzero(detector.may_speak(some)) if role in detector.roles else np.zeros(0, np.intp)
-                if len(rows):
-                    found[first + rows] |= detector.step(None, take(some, rows))[1].status == ANOMALOUS
+            asked = [(d, d.may_speak(some)) for d in self.detectors if role in d.roles]
+            speakers = [(detector, rows) for detector, rows in asked if rows.any()]
+            if speakers:
+                rows = np.flatnonzero(np.logical_or.reduce([rows for _, rows in speakers]))
+                few = take(some, rows)
+                for detector, _ in speakers:
+                    found[first + rows] |= detector.step(None, few)[1].status == ANOMALOUS
         return found
 
 

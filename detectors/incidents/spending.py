@@ -23,16 +23,16 @@ _DAYS = 32
 """A month and a day."""
 
 
-class ByService(NamedTuple):
-    """Nano-dollars with a row a service; a day or minute has the place of its number's remainder."""
+class Spent(NamedTuple):
+    """Nano-dollars with a row a spender; a day or minute has the place of its number's remainder."""
 
     first_day: NDArray[np.int32]
-    """The first day on which anything was spent, (services,); :data:`NEVER` where nothing was."""
+    """The first day on which anything was spent, (rows,); :data:`NEVER` where nothing was."""
     day: NDArray[np.int32]
-    """Which day each place holds, (services, 32)."""
+    """Which day each place holds, (rows, 32)."""
     day_nano: NDArray[np.int64]
     minute: NDArray[np.int32]
-    """Which minute each place holds, (services, 60)."""
+    """Which minute each place holds, (rows, 60)."""
     minute_nano: NDArray[np.int64]
 
 
@@ -40,31 +40,31 @@ class Spending(msgspec.Struct):
     """Who spent under which labels, and how much by service."""
 
     accounts: Accounts = msgspec.field(default_factory=Accounts)
-    organisation: DailySpend = msgspec.field(default_factory=DailySpend)
-    by_service: ByService = msgspec.field(default_factory=lambda: _empty(0))
+    services: Spent = msgspec.field(default_factory=lambda: _nothing(0))
+    organisation: Spent = msgspec.field(default_factory=lambda: _nothing(1))
+    """One row: all of them together."""
 
     def count(self, booked: Booked) -> None:
         """Add what became known in a minute."""
         note_spent(self.accounts, booked)
-        self.by_service = _room_for(self.by_service, len(self.accounts.services))
-        _count(self.by_service, booked.service, booked.at, booked.nano)
-        for at in np.unique(booked.at).tolist():
-            self.organisation.add(at, int(booked.nano[booked.at == at].sum()))
+        self.services = _room_for(self.services, len(self.accounts.services))
+        _count(self.services, booked.service, booked.at, booked.nano)
+        _count(self.organisation, np.zeros_like(booked.service), booked.at, booked.nano)
 
     def nano_of(self, service: str, minute: int) -> int:
         """What a service spent in a minute of the last hour."""
         number, place = self.accounts.services.get(service), minute % MINUTES_PER_HOUR
-        if number is None or self.by_service.minute[number, place] != minute:
+        if number is None or self.services.minute[number, place] != minute:
             return 0
-        return int(self.by_service.minute_nano[number, place])
+        return int(self.services.minute_nano[number, place])
 
     def usd_last_hour(self, service: str, minute: int) -> float:
         """What a service spent in the hour up to a minute."""
         number = self.accounts.services.get(service)
         if number is None:
             return 0.0
-        lately = self.by_service.minute[number] > minute - MINUTES_PER_HOUR
-        return int(self.by_service.minute_nano[number, lately].sum()) / NANO
+        lately = self.services.minute[number] > minute - MINUTES_PER_HOUR
+        return int(self.services.minute_nano[number, lately].sum()) / NANO
 
     def labels_of(self, scope: dict[str, str]) -> dict[str, str]:
         """All that is known of a scope: the labels of its service, and its own."""
@@ -75,22 +75,19 @@ class Spending(msgspec.Struct):
     def days_of(self, scope: dict[str, str]) -> DailySpend:
         """What the service of a scope spent by day; of the whole organisation where it names none."""
         service = scope.get("service", "")
-        if not service:
-            return self.organisation
-        number = self.accounts.services.get(service)
-        if number is None or self.by_service.first_day[number] == NEVER:
+        spent, row = (self.services, self.accounts.services.get(service)) if service else (self.organisation, 0)
+        if row is None or spent.first_day[row] == NEVER:
             return DailySpend()
-        first, days = int(self.by_service.first_day[number]), self.by_service.day[number]
-        known = np.flatnonzero(days > NEVER)
-        nano = zip(days[known].tolist(), self.by_service.day_nano[number, known].tolist(), strict=True)
-        return DailySpend({first: 0, **dict(nano)})
+        held = np.flatnonzero(spent.day[row] > NEVER)
+        nano = zip(spent.day[row, held].tolist(), spent.day_nano[row, held].tolist(), strict=True)
+        return DailySpend({int(spent.first_day[row]): 0, **dict(nano)})
 
 
 @compiled
-def _count(spent: ByService, service: NDArray[np.int32], at: NDArray[np.int32], nano: NDArray[np.int64]) -> None:
-    """Add rows to the day and the minute of their services; what is older than their place holds is past."""
-    for row in range(len(service)):
-        number, minute, usd = int(service[row]), int(at[row]), int(nano[row])
+def _count(spent: Spent, spender: NDArray[np.int32], at: NDArray[np.int32], nano: NDArray[np.int64]) -> None:
+    """Add to the day and the minute of each row's spender; what is older than their place holds is past."""
+    for row in range(len(spender)):
+        number, minute, usd = int(spender[row]), int(at[row]), int(nano[row])
         day = minute // MINUTES_PER_DAY
         if spent.first_day[number] == NEVER or day < int(spent.first_day[number]):
             spent.first_day[number] = day
@@ -106,20 +103,20 @@ def _count(spent: ByService, service: NDArray[np.int32], at: NDArray[np.int32], 
             spent.minute_nano[number, place] += usd
 
 
-def _empty(services: int) -> ByService:
-    days, minutes = (services, _DAYS), (services, MINUTES_PER_HOUR)
-    return ByService(
-        np.full(services, NEVER, np.int32), np.full(days, NEVER, np.int32), np.zeros(days, np.int64),
+def _nothing(rows: int) -> Spent:
+    days, minutes = (rows, _DAYS), (rows, MINUTES_PER_HOUR)
+    return Spent(
+        np.full(rows, NEVER, np.int32), np.full(days, NEVER, np.int32), np.zeros(days, np.int64),
         np.full(minutes, NEVER, np.int32), np.zeros(minutes, np.int64),
     )  # fmt: skip
 
 
-def _room_for(spent: ByService, services: int) -> ByService:
+def _room_for(spent: Spent, rows: int) -> Spent:
     have = len(spent.first_day)
-    if services <= have:
+    if rows <= have:
         return spent
-    more = _empty(max(services, have + have // 2) - have)
-    return ByService(*(np.concatenate([column, added]) for column, added in zip(spent, more, strict=True)))
+    more = _nothing(max(rows, have + have // 2) - have)
+    return Spent(*(np.concatenate([column, added]) for column, added in zip(spent, more, strict=True)))
 
 
 def closed_rows(accounts: Accounts, booked: list[Booked], spends: Mapping[int, list[Spend]]) -> ClosedRows:
