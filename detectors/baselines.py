@@ -91,7 +91,7 @@ _U = len(USUAL_TAU_MINUTES)
 class BaselineState(NamedTuple):
     """Columns with a row a series; see :data:`TOTALS`, :data:`CHANNELS`, :data:`HORIZONS_MINUTES` for the axes.
 
-    To remember more, add a column here and in :func:`_empty`, and fill it in where a row is summed up
+    To remember more, add a column here and in :func:`empty_baselines`, and fill it in where a row is summed up
     (:func:`_sum_up`) or learned from (:func:`_learn`).
     """
 
@@ -164,7 +164,7 @@ class Baselines:
 
     def start(self) -> BaselineState:
         """No series yet."""
-        return _empty(0)
+        return empty_baselines(0)
 
     def step(self, state: BaselineState, given: Activity, series: int) -> tuple[BaselineState, Known, Rhythm]:
         """Take what the active series did; all that depends on the minute before is done row by row, compiled.
@@ -340,7 +340,8 @@ def _learn_scale(scale: NDArray[np.float32], found: NDArray[np.float32], step: F
                 scale[h, d] = usual + share * (min(size, _MOST_LEARNED[d]) - usual)
 
 
-def _empty(rows: int) -> BaselineState:
+def empty_baselines(rows: int) -> BaselineState:
+    """Columns for so many series that were never seen."""
     return BaselineState(
         sums=np.zeros((rows, _H, _T)), base=np.zeros((rows, _B, _T), np.float32),
         usual_usd=np.zeros((rows, _U), np.float32), scale=np.zeros((rows, _H, _D), np.float32),
@@ -355,7 +356,7 @@ def _room_for(state: BaselineState, rows: int) -> BaselineState:
     have = len(state.first)
     if rows <= have:
         return state
-    return joined(state, _empty(max(rows, have + have // 2, 64) - have))
+    return joined(state, empty_baselines(max(rows, have + have // 2, 64) - have))
 
 
 def joined(first: S, second: S) -> S:

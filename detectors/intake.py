@@ -15,13 +15,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import codec
 from detectors import frame as f
 from detectors.admission import NEVER, IntakeSettings, Placed, is_sound, place, why_out_of_time, why_unsound
 from detectors.columns import UsageColumns, add_dollars
 from detectors.decode import Mistake, Reader
 from detectors.events import DeploymentEvent, Feedback, UsageEvent
 from detectors.frame import Frame, Labels
+from detectors.pages import OnePage
 from detectors.prices import PriceTable
 from detectors.usage_reader import UsageReader
 
@@ -94,13 +94,9 @@ class Intake:
         """Nothing seen yet."""
         return IntakeState({})
 
-    def encode(self, state: IntakeState) -> bytes:
-        """Bytes that :meth:`decode` reads."""
-        return codec.encode(state)
-
-    def decode(self, data: bytes) -> IntakeState:
-        """Return the state that :meth:`encode` wrote."""
-        return codec.decode(data, IntakeState)
+    def pages(self) -> OnePage[IntakeState]:
+        """Return what writes and reads a state."""
+        return OnePage(IntakeState)
 
     def step(self, state: IntakeState, messages: Sequence[RawMessage]) -> tuple[IntakeState, IntakeOutput]:
         """Make frames of messages; those of usage all come from one raw partition, in its order."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.baselines import Known
+from detectors.baselines import Known, joined
 from detectors.compiled import compiled
 from detectors.series import MODEL, PRINCIPAL, SERVICE, SeriesState
 from detectors.verdicts import Parts
@@ -37,7 +37,12 @@ class Counted(NamedTuple):
 
 def parts_start() -> PartsState:
     """No service yet."""
-    return PartsState(np.zeros(0, np.int32), np.zeros(0, np.int32))
+    return empty_parts(0)
+
+
+def empty_parts(rows: int) -> PartsState:
+    """Columns for so many series that were never seen."""
+    return PartsState(np.zeros(rows, np.int32), np.full(rows, NEVER_NEWS, np.int32))
 
 
 def count_models(state: PartsState, series: SeriesState, known: Known) -> tuple[PartsState, Counted]:
@@ -87,9 +92,7 @@ def _room_for(state: PartsState, series: int) -> PartsState:
     have = len(state.models)
     if series <= have:
         return state
-    more = max(series, have + have // 2) - have
-    none, never = np.zeros(more, np.int32), np.full(more, NEVER_NEWS, np.int32)
-    return PartsState(np.concatenate([state.models, none]), np.concatenate([state.news, never]))
+    return joined(state, empty_parts(max(series, have + have // 2) - have))
 
 
 def culprits(series: SeriesState, known: Known, above_usd: NDArray[np.float64], rows: NDArray[np.intp]) -> list[str]:

@@ -8,23 +8,12 @@ from __future__ import annotations
 
 import msgspec
 
-from detectors import codec
-from detectors.admission import NEVER
 from detectors.frame import Frame
-from detectors.ledger import Ledger, LedgerState, due_deployments, due_feedback
+from detectors.ledger import Ledger, due_deployments, due_feedback
 from detectors.reports import MinuteReport
-from detectors.series_watch import SeriesWatch, SeriesWatchState
+from detectors.series_watch import SeriesWatch
 from detectors.spends import Spends
-
-
-class WatchState(msgspec.Struct):
-    """The shard's ledger and its series."""
-
-    ledger: LedgerState
-    series: SeriesWatchState
-    reported: int = NEVER
-    duplicates: int = 0
-    late: int = 0
+from detectors.watch_state import WatchPages, WatchState
 
 
 class Watch:
@@ -50,13 +39,9 @@ class Watch:
         """Nothing seen yet."""
         return WatchState(self._ledger.start(), self._series.start())
 
-    def encode(self, state: WatchState) -> bytes:
-        """Bytes that :meth:`decode` reads."""
-        return codec.encode(state)
-
-    def decode(self, data: bytes) -> WatchState:
-        """Return the state that :meth:`encode` wrote."""
-        return codec.decode(data, WatchState)
+    def pages(self) -> WatchPages:
+        """Return what writes and reads a state."""
+        return WatchPages(self._series.start())
 
     def step(self, state: WatchState, frame: Frame) -> tuple[WatchState, list[MinuteReport]]:
         """Take a frame; report the minutes that it closes."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -10,10 +10,12 @@ from detectors.admission import NEVER
 from detectors.budget import PageRates
 from detectors.events import Alert, Feedback
 from detectors.intake import IntakeOutput, RawMessage, Reject
+from detectors.pages import Pages, Part, collected
 from detectors.reports import MinuteReport
 from streams.app import Stages
 
 _SHAPE = "shape"
+"""The page that says what of the configuration the states depend on."""
 
 
 class StateMismatchError(Exception):
@@ -35,6 +37,10 @@ class Passed(msgspec.Struct, frozen=True):
         return [*self.intake.rejects, *self.refused]
 
 
+def _below(stage: str, parts: Iterable[Part]) -> Iterator[Part]:
+    return ((f"{stage}/{name}", part) for name, part in parts)
+
+
 class Pipeline:
     """Intake, watches and incidents in a row.
 
@@ -43,7 +49,7 @@ class Pipeline:
     stages
         As the composition root built them.
     saved
-        States by stage, as :meth:`save` gave them; None begins anew.
+        Pages by stage and name, as :meth:`changes` gave them, which are taken out; None begins anew.
 
     Raises
     ------
@@ -51,30 +57,45 @@ class Pipeline:
         If the states were written by other stages: another number of shards, another version.
     """
 
-    def __init__(self, stages: Stages, saved: Mapping[str, bytes] | None = None) -> None:
+    def __init__(self, stages: Stages, saved: Pages | None = None) -> None:
         self._stages = stages
-        if saved is None:
-            self.intake_state = stages.intake.start()
-            self._watches = [watch.start() for watch in stages.watches]
-            self._incidents = stages.incidents.start()
-            return
-        shape = saved.get(_SHAPE, stages.shape.encode()).decode()
+        self.forget_what_is_written()
+        self.intake_state = stages.intake.start()
+        self._watches = [watch.start() for watch in stages.watches]
+        self._incidents = stages.incidents.start()
+        if saved is not None:
+            self._load(saved)
+
+    def forget_what_is_written(self) -> None:
+        """Let the next :meth:`changes` give everything: after they could not be written."""
+        watches = {f"watch/{shard}": watch.pages() for shard, watch in enumerate(self._stages.watches)}
+        self._intake_pages, self._watch_pages = self._stages.intake.pages(), watches
+        self._incidents_pages = self._stages.incidents.pages()
+        self._has_told_shape = False
+
+    def _load(self, saved: Pages) -> None:
+        stages = self._stages
+        shape = b"".join(saved.pop(_SHAPE, [stages.shape.encode()])).decode()
         if shape != stages.shape:
             raise StateMismatchError(
                 f"the state was made with {shape}, the configuration has {stages.shape}: set them back, or begin a new "
                 "state file"
             )
-        names = ["intake", *(f"watch/{shard}" for shard in range(len(stages.watches))), "incidents"]
-        if saved.keys() - {_SHAPE} != set(names):
-            shards = sum(name.startswith("watch/") for name in saved)
+        self._has_told_shape = True
+        by_stage: dict[str, Pages] = {}
+        for name in list(saved):
+            stage = "/".join(name.split("/")[: 2 if name.startswith("watch/") else 1])
+            by_stage.setdefault(stage, {})[name.removeprefix(f"{stage}/")] = saved.pop(name)
+        if by_stage.keys() != {"intake", *self._watch_pages, "incidents"}:
+            shards = sum(name.startswith("watch/") for name in by_stage)
             raise StateMismatchError(
                 f"the state has {shards} shards, the configuration {len(stages.watches)}: their number is fixed for "
                 "the life of a state; set it back, or begin a new state file"
             )
         try:
-            self.intake_state = stages.intake.decode(saved["intake"])
-            self._watches = [watch.decode(saved[f"watch/{n}"]) for n, watch in enumerate(stages.watches)]
-            self._incidents = stages.incidents.decode(saved["incidents"])
+            self.intake_state = self._intake_pages.load(by_stage["intake"])
+            self._watches = [pages.load(by_stage[name]) for name, pages in self._watch_pages.items()]
+            self._incidents = self._incidents_pages.load(by_stage["incidents"])
         except (msgspec.DecodeError, ValueError, TypeError) as error:
             raise StateMismatchError(
                 f"the state was written with other detectors or by another version ({error}): set them back, "
@@ -129,15 +150,30 @@ class Pipeline:
         self.intake_state, output = self._stages.intake.heartbeat(self.intake_state, partition, minute)
         return self.pass_on(output)
 
-    def save(self) -> dict[str, bytes]:
-        """Return the states, by stage."""
-        watches = zip(self._stages.watches, self._watches, strict=True)
-        return {
-            _SHAPE: self._stages.shape.encode(),
-            "intake": self._stages.intake.encode(self.intake_state),
-            **{f"watch/{shard}": watch.encode(state) for shard, (watch, state) in enumerate(watches)},
-            "incidents": self._stages.incidents.encode(self._incidents),
-        }
+    def changes(self) -> Iterator[Part]:
+        """Give what is not written yet of the states; once taken it counts as written. No step is made meanwhile."""
+        if not self._has_told_shape:
+            yield _SHAPE, self._stages.shape.encode()
+            self._has_told_shape = True
+        yield from _below("intake", self._intake_pages.changes(self.intake_state))
+        for (name, pages), state in zip(self._watch_pages.items(), self._watches, strict=True):
+            yield from _below(name, pages.changes(state))
+        yield from _below("incidents", self._incidents_pages.changes(self._incidents))
+
+    def adopted_by(self, stages: Stages) -> Pipeline:
+        """Return other stages that go on from here; neither they nor these count anything as written.
+
+        Raises
+        ------
+        StateMismatchError
+            If the states do not fit them.
+        """
+        self.forget_what_is_written()
+        pages = collected(self.changes())
+        self.forget_what_is_written()
+        pipeline = Pipeline(stages, pages)
+        pipeline.forget_what_is_written()
+        return pipeline
 
 
 def unknown_alert(said: Feedback) -> Reject:

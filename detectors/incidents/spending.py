@@ -40,8 +40,8 @@ class Spending(msgspec.Struct):
     """Who spent under which labels, and how much by service."""
 
     accounts: Accounts = msgspec.field(default_factory=Accounts)
-    services: Spent = msgspec.field(default_factory=lambda: _nothing(0))
-    organisation: Spent = msgspec.field(default_factory=lambda: _nothing(1))
+    services: Spent = msgspec.field(default_factory=lambda: nothing_spent(0))
+    organisation: Spent = msgspec.field(default_factory=lambda: nothing_spent(1))
     """One row: all of them together."""
 
     def count(self, booked: Booked) -> None:
@@ -103,7 +103,8 @@ def _count(spent: Spent, spender: NDArray[np.int32], at: NDArray[np.int32], nano
             spent.minute_nano[number, place] += usd
 
 
-def _nothing(rows: int) -> Spent:
+def nothing_spent(rows: int) -> Spent:
+    """Columns for so many spenders that never spent."""
     days, minutes = (rows, _DAYS), (rows, MINUTES_PER_HOUR)
     return Spent(
         np.full(rows, NEVER, np.int32), np.full(days, NEVER, np.int32), np.zeros(days, np.int64),
@@ -115,7 +116,7 @@ def _room_for(spent: Spent, rows: int) -> Spent:
     have = len(spent.first_day)
     if rows <= have:
         return spent
-    more = _nothing(max(rows, have + have // 2) - have)
+    more = nothing_spent(max(rows, have + have // 2) - have)
     return Spent(*(np.concatenate([column, added]) for column, added in zip(spent, more, strict=True)))
 
 

@@ -6,11 +6,6 @@ nor on who reported first.
 
 from __future__ import annotations
 
-from typing import Any
-
-import msgspec
-
-from detectors import codec
 from detectors.accounts import Booked, Bookkeeper
 from detectors.admission import NEVER
 from detectors.budget import Budget, PageRates
@@ -19,46 +14,11 @@ from detectors.events import Alert, Feedback
 from detectors.incidents.life import Life, Lives, note_deployments
 from detectors.incidents.places import together
 from detectors.incidents.spending import closed_rows
+from detectors.incidents.state import IncidentsPages, IncidentsState
 from detectors.judge import Candidate, Judge
 from detectors.reports import MinuteReport
 from detectors.rules.rulebook import Rulebook
-from detectors.series_watch import SeriesWatch, SeriesWatchState
-
-
-class IncidentsState(msgspec.Struct):
-    """Reports that wait for all shards, the wide views, and the incidents."""
-
-    closed_through: dict[int, int]
-    waiting: dict[int, list[MinuteReport]]
-    wide: SeriesWatchState
-    lives: Lives
-    decisions: dict[int, list[Feedback]] = {}
-    """What people decided, by the minute in which it takes effect."""
-    done: int = NEVER
-    spent: int = NEVER
-    """The last minute in which anybody spent."""
-    refused: list[Feedback] = []
-    """Decisions of the last step on alerts that nobody knows."""
-    pooled: list[Any] = []
-    """What each pooled detector remembers; encoded by its kind."""
-    rules: dict[str, Any] = {}
-    """What each rule remembers; encoded by its kind."""
-
-    @property
-    def open_incidents(self) -> int:
-        """How many incidents fire."""
-        return len(self.lives.open)
-
-    def knows(self, alert_id: str) -> bool:
-        """Whether an alert can be decided on: its incident is open, or was lately."""
-        lives = self.lives
-        return alert_id in lives.ended or any(i.alert_id == alert_id for i in list(lives.open.values()))
-
-
-class _Encoded(msgspec.Struct, frozen=True):
-    state: bytes
-    pooled: list[bytes]
-    rules: dict[str, bytes]
+from detectors.series_watch import SeriesWatch
 
 
 class Incidents:
@@ -97,18 +57,9 @@ class Incidents:
             {}, {}, self._wide.start(), Lives(), pooled=self._judge.start(), rules=self._rulebook.start()
         )
 
-    def encode(self, state: IncidentsState) -> bytes:
-        """Bytes that :meth:`decode` reads."""
-        bare = msgspec.structs.replace(state, pooled=[], rules={})
-        pooled, rules = self._judge.encode(state.pooled), self._rulebook.encode(state.rules)
-        return codec.encode(_Encoded(codec.encode(bare), pooled, rules))
-
-    def decode(self, data: bytes) -> IncidentsState:
-        """Return the state that :meth:`encode` wrote."""
-        parts = codec.decode(data, _Encoded)
-        state = codec.decode(parts.state, IncidentsState)
-        state.pooled, state.rules = self._judge.decode(parts.pooled), self._rulebook.decode(parts.rules)
-        return state
+    def pages(self) -> IncidentsPages:
+        """Return what writes and reads a state."""
+        return IncidentsPages(self.start(), self._judge, self._rulebook)
 
     def rates(self, state: IncidentsState) -> PageRates:
         """Return the promised, natural and realised rates of pages as of the last minute."""

@@ -17,7 +17,7 @@ from detectors.events import Feedback
 from detectors.intake import IntakeOutput, IntakeState, RawMessage, Reject
 from streams.app import Stages
 from streams.delivery.routes import Routes
-from streams.embedded.store import Checkpoint, InboxRow, Progress, Store, Totals
+from streams.embedded.store import InboxRow, Progress, Store, Totals
 from streams.metrics import Metrics
 from streams.pipeline import Passed, Pipeline, unknown_alert
 from streams.tally import Tally
@@ -99,7 +99,7 @@ class Processor:
         saved = self._store.load()
         self._totals = saved.totals if saved else Totals()
         self._applied = self._saved = saved.applied if saved else 0
-        self._pipeline = Pipeline(self._configuration.build_stages(), saved.stages if saved else None)
+        self._pipeline = Pipeline(self._configuration.build_stages(), saved.pages if saved else None)
         self._inspector = self._configuration.build_stages().intake
         self.saved_minute: int | None = self._pipeline.judged_minute if saved else None
         """Up to which minute everything is judged, as of the last checkpoint."""
@@ -215,10 +215,11 @@ class Processor:
         """Save all that was done; tell whether the disk took it."""
         began = time.monotonic()
         totals, now = self._totals.plus(self._tally), time.time()
-        saved = Checkpoint(self._applied, totals, self._pipeline.save())
+        changes, tally = self._pipeline.changes(), self._tally
         try:
-            self._store.save(saved, Progress(self._tally.alerts, self._tally.rejects, now))
+            self._store.save(Progress(self._applied, totals, changes, tally.alerts, tally.rejects, now))
         except sqlite3.Error as error:
+            self._pipeline.forget_what_is_written()
             if self.trouble is None:
                 _log.error("checkpoint_failed", error=str(error))
             self.trouble = f"the state cannot be written: {error}"
@@ -247,8 +248,8 @@ class Processor:
         StateMismatchError
             If the state does not fit it; then the former configuration stays in use.
         """
-        saved = self._pipeline.save()
-        self._pipeline = Pipeline(configuration.build_stages(), saved)
+        self._store.forget_what_is_written()
+        self._pipeline = self._pipeline.adopted_by(configuration.build_stages())
         self._inspector = configuration.build_stages().intake
         self._configuration = configuration
         self._show()

@@ -12,7 +12,7 @@ import hashlib
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,11 +20,15 @@ import msgspec
 
 from detectors.events import Alert
 from detectors.intake import Reject
+from detectors.pages import WHOLE, Pages, Part
 from streams.sources.http import Kind
 from streams.tally import Tally
+from streams.written import Written
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Of the tables; raise it with every change, and make what is there anew as the outbox does for version 1."""
+_IN_PAGES = 3
+"""The version since which states are in pages. Before, each was one value."""
 OLDEST_VERSION = 1
 """Older ones are refused, never misread."""
 
@@ -32,6 +36,9 @@ _RESTORE = "restore it from a backup, or move it away to begin anew"
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _APPLICATION_ID = 0x42575443
 _BUSY_SECONDS = 30.0
+_PAGES_TABLE = """
+CREATE TABLE page (name TEXT NOT NULL, number INTEGER NOT NULL, part BLOB NOT NULL, UNIQUE (name, number));
+"""
 _TABLES = f"""
 BEGIN IMMEDIATE;
 PRAGMA application_id = {_APPLICATION_ID};
@@ -43,6 +50,7 @@ CREATE TABLE inbox (
     payload BLOB NOT NULL
 );
 CREATE TABLE checkpoint (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+{_PAGES_TABLE}
 CREATE TABLE rejected (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     rejected_seconds REAL NOT NULL,
@@ -102,16 +110,19 @@ class Totals(msgspec.Struct):
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
-    """How far the stages are: the last inbox row that they contain, the totals, and a state by stage."""
+    """How far the stages are: the last inbox row that they contain, the totals, and the pages of their states."""
 
     applied: int
     totals: Totals
-    stages: dict[str, bytes]
+    pages: Pages
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """What a checkpoint adds to the disk beside the states."""
+    """What a checkpoint adds to the disk: how far the stages are, what has changed of their states, what they made."""
 
+    applied: int
+    totals: Totals
+    parts: Iterable[Part]
     alerts: Sequence[Alert]
     rejects: Sequence[Reject]
     now_seconds: float
@@ -147,6 +158,7 @@ class Store:
         self._insert_alerts = insert_alerts
         self._rejected_kept = rejected_kept
         self._lock = threading.Lock()
+        self._written: Written | None = None
         self._claim = _claim(path)
         try:
             self._connection = self._open(prepare_outbox)
@@ -182,6 +194,8 @@ class Store:
         if not has_tables:
             connection.executescript(_TABLES)
         connection.execute("BEGIN IMMEDIATE")
+        if has_tables and version < _IN_PAGES:
+            _cut_into_pages(connection, self.path)
         prepare_outbox(connection, version if has_tables else None)
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         connection.execute("COMMIT")
@@ -256,51 +270,66 @@ class Store:
         """Return the last checkpoint, or None before the first."""
         with self._lock:
             found = dict(self._connection.execute("SELECT name, value FROM checkpoint"))
+            pages: Pages = {}
+            for name, part in self._connection.execute("SELECT name, part FROM page ORDER BY name, number"):
+                pages.setdefault(name, []).append(part)
         if not found:
             return None
         try:
-            applied = msgspec.json.decode(found.pop("applied"), type=int)
-            totals = msgspec.json.decode(found.pop("totals"), type=Totals)
-            checksums = msgspec.json.decode(found.pop("checksums", b"{}"), type=dict[str, str])
+            applied = msgspec.json.decode(found["applied"], type=int)
+            totals = msgspec.json.decode(found["totals"], type=Totals)
+            checksums = msgspec.json.decode(found["checksums"], type=dict[str, str])
         except (KeyError, msgspec.DecodeError) as error:
             raise StateError(f"{self.path} holds a broken checkpoint ({error}): {_RESTORE}") from error
-        damaged = [name for name, checksum in checksums.items() if checksum != _checksum(found.get(name, b""))]
-        if damaged:
-            raise StateError(f"{self.path} is damaged at {damaged[0]}: {_RESTORE}")
-        return Checkpoint(applied, totals, found)
+        self._written = Written(pages)
+        if damaged := sorted(checksums.items() ^ self._written.checksums.items()):
+            raise StateError(f"{self.path} is damaged at {damaged[0][0]}: {_RESTORE}")
+        return Checkpoint(applied, totals, pages)
 
-    def save(self, checkpoint: Checkpoint, progress: Progress) -> None:
+    def save(self, progress: Progress) -> None:
         """Make a checkpoint: all of it or nothing.
 
         Raises
         ------
         sqlite3.Error
-            If the disk does not take it; then the last checkpoint stands, and this one may be tried again.
+            If the disk does not take it; then the last checkpoint stands, and the next one must give every page.
         """
-        values = {
-            "applied": msgspec.json.encode(checkpoint.applied),
-            "totals": msgspec.json.encode(checkpoint.totals),
-            "checksums": msgspec.json.encode({name: _checksum(state) for name, state in checkpoint.stages.items()}),
-            **checkpoint.stages,
-        }
-        rejected = [
-            (progress.now_seconds, r.kind, r.offset, r.index, r.reason, r.detail, r.payload) for r in progress.rejects
-        ]
+        written, self._written = self._written, None
         with self._transaction() as connection:
-            connection.executemany("INSERT OR REPLACE INTO checkpoint VALUES (?, ?)", values.items())
-            consumed = self._measure(checkpoint.applied)
-            connection.execute("DELETE FROM inbox WHERE sequence <= ?", (checkpoint.applied,))
+            if written is None:
+                written = Written()
+                connection.execute("DELETE FROM page")
+            for page, number, part in written.changes(progress.parts):
+                if part is None:
+                    connection.execute("DELETE FROM page WHERE name = ? AND number = ?", (page, number))
+                else:
+                    connection.execute("INSERT OR REPLACE INTO page VALUES (?, ?, ?)", (page, number, part))
+            values = {"applied": progress.applied, "totals": progress.totals, "checksums": written.checksums}
+            _put(connection, values)
+            consumed = self._measure(progress.applied)
+            connection.execute("DELETE FROM inbox WHERE sequence <= ?", (progress.applied,))
             if progress.alerts:
                 self._insert_alerts(connection, progress.alerts)
-            if rejected:
-                connection.executemany(
-                    "INSERT INTO rejected (rejected_seconds, kind, sequence, event_index, reason, detail, payload)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    rejected,
-                )
-                kept = (self._rejected_kept,)
-                connection.execute("DELETE FROM rejected WHERE number <= (SELECT max(number) FROM rejected) - ?", kept)
+            if progress.rejects:
+                self._keep_rejects(connection, progress)
+        self._written = written
         self._wait_for(Waiting(-consumed.events, -consumed.size_bytes))
+
+    def forget_what_is_written(self) -> None:
+        """Expect every page of the next checkpoint, and keep none that is there."""
+        self._written = None
+
+    def _keep_rejects(self, connection: sqlite3.Connection, progress: Progress) -> None:
+        connection.executemany(
+            "INSERT INTO rejected (rejected_seconds, kind, sequence, event_index, reason, detail, payload)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [
+                (progress.now_seconds, r.kind, r.offset, r.index, r.reason, r.detail, r.payload)
+                for r in progress.rejects
+            ],
+        )
+        kept = (self._rejected_kept,)
+        connection.execute("DELETE FROM rejected WHERE number <= (SELECT max(number) FROM rejected) - ?", kept)
 
     def close(self) -> None:
         """Close the files and let another process use them."""
@@ -309,8 +338,27 @@ class Store:
         os.close(self._claim)
 
 
-def _checksum(state: bytes) -> str:
-    return hashlib.blake2b(state, digest_size=16).hexdigest()
+def _cut_into_pages(connection: sqlite3.Connection, path: Path) -> None:
+    """Make of states, each of which was one value, states of one page."""
+    connection.execute(_PAGES_TABLE)
+    found = dict(connection.execute("SELECT name, value FROM checkpoint"))
+    if not found:
+        return
+    checksums = msgspec.json.decode(found.pop("checksums", b"{}"), type=dict[str, str])
+    pages: Pages = {}
+    for name in sorted(found.keys() - {"applied", "totals"}):
+        if checksums.get(name) not in (None, hashlib.blake2b(found[name], digest_size=16).hexdigest()):
+            raise StateError(f"{path} is damaged at {name}: {_RESTORE}")
+        page = name if name == "shape" else f"{name}/{WHOLE}"
+        pages[page] = [found[name]]
+        connection.execute("INSERT INTO page VALUES (?, 0, ?)", (page, found[name]))
+        connection.execute("DELETE FROM checkpoint WHERE name = ?", (name,))
+    _put(connection, {"checksums": Written(pages).checksums})
+
+
+def _put(connection: sqlite3.Connection, values: dict[str, object]) -> None:
+    encoded = [(name, msgspec.json.encode(value)) for name, value in values.items()]
+    connection.executemany("INSERT OR REPLACE INTO checkpoint VALUES (?, ?)", encoded)
 
 
 def _claim(path: Path) -> int:

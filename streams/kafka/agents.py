@@ -109,13 +109,14 @@ class Holding:
     async def take(self, message: Message) -> None:
         """Apply an input."""
         await self._ready.wait()
+        await self.lease.until_input_may_come()
         if not self._resting and self.lease.apply(place_of(message), lambda: self.work.take(message.value)):
             self._observe.took(message)
 
     async def save(self) -> None:
         """Save the state, and prove the lease by it."""
         began = time.monotonic()
-        await self.lease.checkpoint(self.work.pages, self.work.notes, self.work.reached)
+        await self.lease.checkpoint(self.work.changes, self.work.notes, self.work.reached)
         self._saved_at = time.monotonic()
         self._observe.saved(self._saved_at - began)
 
@@ -143,12 +144,16 @@ class Holding:
         self._ready.set()  # an input that still waits is let go
 
     async def _run(self) -> None:
-        self.work.load(await self.lease.acquire())
+        began = time.monotonic()
+        pages = await self.lease.acquire()
+        acquired = time.monotonic()
+        self.work.load(pages)
         self._saved_at = time.monotonic()
         self._ready.set()
         if not self._resting:
             self._start_beside()
-        _log.info("partition_held", partition=self.lease.lane.name)
+        took = {"acquire_seconds": round(acquired - began, 2), "load_seconds": round(self._saved_at - acquired, 2)}
+        _log.info("partition_held", partition=self.lease.lane.name, **took)
         while True:
             await asyncio.sleep(self._settings.output_seconds)
             if self._resting:

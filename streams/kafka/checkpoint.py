@@ -5,23 +5,24 @@ key         value
 ==========  ==========================================================================================
 owner       who holds the lease; written at acquisition, and the mark up to which the topic is read
 page/N/P    part P of page N of the state, as of the root
-root        :class:`Root`: the next input expected, how many outputs were made, a checksum of every part
+root        :class:`Root`: the next input expected, how many outputs were made, a checksum of every page
 emitted     how many outputs have been sent; at least as many as the root says
 ==========  ==========================================================================================
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
+from collections.abc import MutableMapping
 
 import msgspec
 
-FORMAT = 1
+from detectors.pages import Pages
+from streams.written import Change
+
+FORMAT = 2
 """Of the root and the pages. Another one is refused, never misread."""
 
-LARGEST_PART_BYTES = 900_000
-
+_PAGE = b"page/"
 OWNER, ROOT, EMITTED = b"owner", b"root", b"emitted"
 
 
@@ -29,7 +30,7 @@ class Root(msgspec.Struct, frozen=True):
     """What the pages stand for.
 
     ``next_sequence`` is the next input expected of each sender, ``outputs`` how many outputs the inputs up to
-    here have made, ``parts`` the checksum of each part of a page by its key. For whoever looks on: ``owner`` wrote
+    here have made, ``parts`` the checksum of the parts of each page. For whoever looks on: ``owner`` wrote
     it, who has held the lease since ``held_since_ms`` (Unix), and ``reached`` is the minute that the state has come to.
     """
 
@@ -55,30 +56,26 @@ def owner_in(mark: bytes) -> str:
     return mark.decode().rpartition(" ")[0]
 
 
-def checksum_of(part: bytes) -> str:
-    """Return what a root keeps of a part."""
-    return hashlib.blake2b(part, digest_size=16).hexdigest()
-
-
-def parts_of(pages: Mapping[str, bytes]) -> list[tuple[str, bytes]]:
-    """Cut pages into parts that fit a message; keys sort in their order."""
-    return [
-        (f"page/{name}/{start // LARGEST_PART_BYTES:06}", page[start : start + LARGEST_PART_BYTES])
-        for name, page in pages.items()
-        for start in range(0, max(len(page), 1), LARGEST_PART_BYTES)
-    ]
-
-
-def pages_of(parts: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Put the parts of pages together again.
+def record_of(change: Change) -> tuple[bytes, bytes | None]:
+    """Return key and value of a part.
 
     Examples
     --------
-    >>> pages_of(dict(parts_of({"state": b"abc"})))
-    {'state': b'abc'}
+    >>> record_of(Change("keys/000003", 0, b"abc"))
+    (b'page/keys/000003/000000', b'abc')
     """
-    pages: dict[str, bytes] = {}
-    for key in sorted(parts):
-        name = key.split("/", 1)[1].rsplit("/", 1)[0]
-        pages[name] = pages.get(name, b"") + parts[key]
+    return b"%b%b/%06d" % (_PAGE, change.page.encode(), change.number), change.part
+
+
+def pages_in(records: MutableMapping[bytes, bytes]) -> Pages:
+    """Take the pages out of records by key.
+
+    Examples
+    --------
+    >>> pages_in({b"page/state/000001": b"cd", b"owner": b"me", b"page/state/000000": b"ab"})
+    {'state': [b'ab', b'cd']}
+    """
+    pages: Pages = {}
+    for key in sorted(key for key in records if key.startswith(_PAGE)):
+        pages.setdefault(key.removeprefix(_PAGE).rpartition(b"/")[0].decode(), []).append(records.pop(key))
     return pages

@@ -9,12 +9,13 @@ in the transaction that settles it. What is of the past when it is taken is held
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal
 
 import msgspec
 
 from detectors.events import Alert
+from detectors.pages import Pages, Part
 from streams.delivery.outbox import KINDS, Outcome, Pending, Waiting
 from streams.delivery.past import Held, sort_out
 from streams.notifiers.notifier import Memo
@@ -60,7 +61,7 @@ Save = Callable[[], Awaitable[None]]
 class KafkaOutbox:
     """The alerts that wait; :class:`streams.kafka.agents.Work` and :class:`streams.delivery.outbox.Outbox` in one.
 
-    Every entry and every incident is a page, so that a checkpoint writes only what changed.
+    Every entry and every incident is a page, and a checkpoint is given only those that changed.
 
     Parameters
     ----------
@@ -88,24 +89,26 @@ class KafkaOutbox:
         self._count = 0
         self._entries: dict[int, Entry] = {}
         self._incidents: dict[str, Told] = {}
-        self._pages: dict[str, bytes] = {}
+        self._changes: dict[str, bytes | None] = {}
         self._notes: list[bytes] = []
 
-    def load(self, pages: Mapping[str, bytes]) -> None:
+    def load(self, pages: Pages) -> None:
         """Begin with a saved state, or anew."""
-        self._pages = dict(pages)
-        self._count = int(pages.get(_COUNT, b"0"))
-        entries = [msgspec.json.decode(page, type=Entry) for name, page in pages.items() if name.startswith(_ENTRY)]
+        self._changes = {}
+        written = {name: b"".join(parts) for name, parts in pages.items()}
+        self._count = int(written.get(_COUNT, b"0"))
+        entries = [msgspec.json.decode(page, type=Entry) for name, page in written.items() if name.startswith(_ENTRY)]
         self._entries = {entry.number: entry for entry in sorted(entries, key=lambda entry: entry.number)}
         self._incidents = {
             name.removeprefix(_INCIDENT): msgspec.json.decode(page, type=Told)
-            for name, page in pages.items()
+            for name, page in written.items()
             if name.startswith(_INCIDENT)
         }
 
-    def pages(self) -> dict[str, bytes]:
-        """Return the state."""
-        return dict(self._pages)
+    def changes(self) -> list[Part]:
+        """Return what has changed since this was last asked, as it is now."""
+        changes, self._changes = self._changes, {}
+        return list(changes.items())
 
     def notes(self) -> list[bytes]:
         """Return the dead letters that the state does not hold any more, once."""
@@ -138,7 +141,7 @@ class KafkaOutbox:
     def _put(self, entry: Entry) -> None:
         self._entries[entry.number] = entry
         self._count = entry.number + 1
-        self._pages[_COUNT] = str(self._count).encode()
+        self._changes[_COUNT] = str(self._count).encode()
         self._write_entry(entry)
 
     async def newest_held(self) -> float | None:
@@ -221,19 +224,19 @@ class KafkaOutbox:
 
     def _drop(self, entry: Entry) -> None:
         del self._entries[entry.number]
-        del self._pages[_entry_page(entry.number)]
+        self._changes[_entry_page(entry.number)] = None
 
     def _write_entry(self, entry: Entry) -> None:
-        self._pages[_entry_page(entry.number)] = msgspec.json.encode(entry)
+        self._changes[_entry_page(entry.number)] = msgspec.json.encode(entry)
 
     def _write_incident(self, alert_id: str) -> None:
         """Keep what is known of an incident until it is resolved and everybody has heard so."""
         told = self._incidents[alert_id]
         if told.resolved and all(entry.alert_id != alert_id for entry in self._entries.values()):
             del self._incidents[alert_id]
-            self._pages.pop(_INCIDENT + alert_id, None)
+            self._changes[_INCIDENT + alert_id] = None
         else:
-            self._pages[_INCIDENT + alert_id] = msgspec.json.encode(told)
+            self._changes[_INCIDENT + alert_id] = msgspec.json.encode(told)
 
 
 def _entry_page(number: int) -> str:

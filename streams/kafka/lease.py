@@ -9,7 +9,10 @@ Everything is written in transactions, and every send is awaited before its tran
 succeeds even where a send failed). There are two kinds:
 
 - *emit*, often: {outputs, emitted}.
-- *checkpoint*, seldom: {outputs, emitted, pages that changed, root, the group's offset}.
+- *checkpoint*, seldom: {outputs, emitted, parts of pages that changed, root, the group's offset}.
+
+A checkpoint takes what has changed of a state part by part; while it does, no input is applied
+(:mod:`streams.kafka.stillness`).
 
 After a crash the next owner has the state of the last checkpoint and reads on from there; computing is
 deterministic, so it makes the same outputs again, and those that ``emitted`` counts are not sent again.
@@ -23,19 +26,34 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
 from aiokafka import AIOKafkaProducer, TopicPartition
 
-from streams.kafka.checkpoint import EMITTED, FORMAT, OWNER, ROOT, Root, checksum_of, pages_of, parts_of
+from detectors.pages import Pages, Part
+from streams.kafka.checkpoint import (
+    EMITTED,
+    FORMAT,
+    OWNER,
+    ROOT,
+    Root,
+    pages_in,
+    record_of,
+)
 from streams.kafka.client import new_consumer, new_producer
 from streams.kafka.settings import KafkaSettings
+from streams.kafka.stillness import Stillness
+from streams.written import Written
 
 ACQUIRE_SECONDS = 120.0
 RELEASE_SECONDS = 10.0
-_TRANSACTION_TIMEOUT_MS = 60_000
+_TRANSACTION_TIMEOUT_MS = 300_000
+"""A first checkpoint of a million series is two gigabytes. Of an owner that died, the next one ends it at once."""
+
+_FETCHED_BYTES = 32 * 1024 * 1024
+"""A state is read in pieces of this size: fewer ways to the broker."""
 
 REBUILD = "stop all workers and run: burstwatch topics rebuild"
 
@@ -67,6 +85,10 @@ class Place(NamedTuple):
     sequence: int
     offset: int
     came_ms: int | None = None
+
+
+_Record = tuple[bytes, bytes | None]
+"""Key and value in the topic of the state."""
 
 
 class _Output(NamedTuple):
@@ -133,8 +155,9 @@ class Lease:
         self._outputs = 0
         self._emitted = 0
         self._waiting: list[_Output] = []
-        self._parts: dict[str, str] = {}
+        self._written = Written()
         self._saved_offset = -1
+        self._stillness = Stillness()
         self.held_since_ms: int | None = None
         """When the lease was taken, in Unix milliseconds."""
         self.saved_ms: int | None = None
@@ -150,7 +173,7 @@ class Lease:
         """Whether inputs were applied that no checkpoint holds."""
         return self._next_offset != self._saved_offset
 
-    async def acquire(self) -> dict[str, bytes]:
+    async def acquire(self) -> Pages:
         """Fence every older owner, then read the state that the last of them left; no pages if there is none."""
         try:
             async with asyncio.timeout(ACQUIRE_SECONDS):
@@ -176,6 +199,10 @@ class Lease:
             return {}
         return self._adopt(msgspec.json.decode(records[ROOT], type=Root), records, end)
 
+    async def until_input_may_come(self) -> None:
+        """Wait while a checkpoint reads the state; to be followed by :meth:`apply` with nothing awaited in between."""
+        await self._stillness.over()
+
     def apply(self, place: Place, work: Callable[[], Sequence[bytes]]) -> bool:
         """Do the work of one input, once; tell whether it was done, or had been before.
 
@@ -191,6 +218,8 @@ class Lease:
         InputGapError
             If an input before this one never came.
         """
+        if self._stillness.holds:
+            raise RuntimeError(f"{self.lane.name}: an input came while the state was read")
         expected = self._next_sequence.get(place.sender, place.sequence if self._any_first else 0)
         if place.sequence > expected:
             raise InputGapError(
@@ -228,7 +257,7 @@ class Lease:
 
     async def checkpoint(
         self,
-        encode: Callable[[], Mapping[str, bytes]],
+        changes: Callable[[], Iterable[Part]],
         notes: Callable[[], Sequence[bytes]] = tuple,
         reached: Callable[[], int | None] = lambda: None,
     ) -> None:
@@ -236,33 +265,38 @@ class Lease:
 
         Parameters
         ----------
-        encode
-            Gives the whole state as named pages; parts that did not change since the last checkpoint are not
-            written again. Inputs may be applied while the checkpoint is written, but not while this is called.
+        changes
+            Gives the parts of pages that may have changed since the last checkpoint; those that did not are not
+            written again. No input may be applied before :meth:`until_input_may_come` returns.
         notes
             Gives further messages to the output topic, which follow from no input: sent with this state or not at all.
         reached
             Gives the minute that the state has come to, for whoever looks on.
         """
         async with self._writing:
-            parts = dict(parts_of(encode()))
-            checksums = {key: checksum_of(part) for key, part in parts.items()}
-            root = Root(
-                FORMAT, self.lane.schema, self._next_offset, dict(self._next_sequence), self._outputs, checksums,
-                self._owner, self.held_since_ms, reached(),
-            )  # fmt: skip
-            outputs, self._waiting = self._waiting, []
-            remarks = notes()
-            emitted = max(self._emitted, root.outputs)
-            changes: list[tuple[bytes, bytes | None]] = [
-                (key.encode(), parts.get(key))
-                for key in sorted(parts.keys() | self._parts.keys())
-                if checksums.get(key) != self._parts.get(key)
-            ]
-            changes += [(EMITTED, b"%d" % emitted), (ROOT, msgspec.json.encode(root))]
-            await self._transact(changes, outputs, root.next_offset, remarks)
-            self._parts, self._emitted, self._saved_offset = checksums, emitted, root.next_offset
-            self.saved_ms = round(time.time() * 1000)
+            self._stillness.begin()
+            try:
+                root = Root(
+                    FORMAT, self.lane.schema, self._next_offset, dict(self._next_sequence), self._outputs, {},
+                    self._owner, self.held_since_ms, reached(),
+                )  # fmt: skip
+                outputs, self._waiting = self._waiting, []
+                remarks = notes()
+                parts = await self._stillness.take(changes())
+                emitted = max(self._emitted, root.outputs)
+                records = self._checkpoint_records(parts, emitted, root)
+                await self._transact(records, outputs, root.next_offset, remarks)
+                self._emitted, self._saved_offset = emitted, root.next_offset
+                self.saved_ms = round(time.time() * 1000)
+            finally:
+                self._stillness.end()
+
+    def _checkpoint_records(self, parts: Iterator[Part], emitted: int, root: Root) -> Iterator[_Record]:
+        """Give keys and values: what changed, then the root, which knows them all by then."""
+        for change in self._written.changes(parts):
+            yield record_of(change)
+        yield EMITTED, b"%d" % emitted
+        yield ROOT, msgspec.json.encode(msgspec.structs.replace(root, parts=self._written.checksums))
 
     async def release(self) -> None:
         """Stop the producer; what no checkpoint holds is computed again by the next owner."""
@@ -272,10 +306,13 @@ class Lease:
                 async with asyncio.timeout(RELEASE_SECONDS):
                     await producer.stop()
 
-    def _adopt(self, root: Root, records: Mapping[bytes, bytes], end: int) -> dict[str, bytes]:
+    def _adopt(self, root: Root, records: dict[bytes, bytes], end: int) -> Pages:
         """Take over what a root describes; return its pages."""
         state = f"the state in {self.lane.state_topic}, partition {self.lane.partition},"
-        if root.format != FORMAT or root.schema not in (self.lane.schema, *self.lane.older_schemas):
+        if root.format != FORMAT or root.schema not in (
+            self.lane.schema,
+            *self.lane.older_schemas,
+        ):
             raise StateError(
                 f"{state} is {root.schema!r} in format {root.format}, expected is {self.lane.schema!r} in format "
                 f"{FORMAT}: set the configuration back, run the version that wrote it, or {REBUILD}"
@@ -285,18 +322,18 @@ class Lease:
                 f"{state} stands for inputs up to {root.next_offset}, but {self.lane.input_topic} ends at {end}: "
                 f"it was made anew. Then {REBUILD}"
             )
-        for key, checksum in root.parts.items():
-            if checksum_of(records.get(key.encode(), b"")) != checksum:
-                raise StateError(f"{state} is damaged at {key}: {REBUILD}")
+        pages = pages_in(records)
+        self._written = Written(pages)
+        if damaged := sorted(root.parts.items() ^ self._written.checksums.items()):
+            raise StateError(f"{state} is damaged at {damaged[0][0]}: {REBUILD}")
         self._next_offset = self._saved_offset = root.next_offset
         self._next_sequence = dict(root.next_sequence)
         self._outputs = root.outputs
-        self._parts = dict(root.parts)
-        return pages_of({key: records[key.encode()] for key in root.parts})
+        return pages
 
     async def _transact(
         self,
-        changes: Sequence[tuple[bytes, bytes | None]],
+        changes: Iterable[_Record],
         outputs: Sequence[_Output],
         next_offset: int | None,
         notes: Sequence[bytes] = (),
@@ -306,15 +343,16 @@ class Lease:
         if producer is None:
             raise LeaseLostError(f"{lane.name}: the lease is not held")
         try:
-            async with asyncio.timeout(self._settings.request_timeout_seconds):
+            patience = self._settings.request_timeout_seconds
+            async with asyncio.timeout(patience) as deadline:
                 await self._passing(f"{lane.name}: before begin")
                 await producer.begin_transaction()
                 sent = [await self._send(producer, output) for output in outputs]
                 sent += [await producer.send(lane.output_topic, note, partition=0) for note in notes]
-                sent += [
-                    await producer.send(lane.state_topic, value, key=key, partition=lane.partition)
-                    for key, value in changes
-                ]
+                for key, value in changes:
+                    sent.append(await producer.send(lane.state_topic, value, key=key, partition=lane.partition))
+                    deadline.reschedule(asyncio.get_running_loop().time() + patience)
+                    await asyncio.sleep(0)  # others have their turn, however fast the broker is
                 await asyncio.gather(*sent)
                 await self._passing(f"{lane.name}: after send")
                 if next_offset is not None:
@@ -337,7 +375,7 @@ class Lease:
         """Return the newest value of each key in the state topic, up to our own mark."""
         partition = TopicPartition(self.lane.state_topic, self.lane.partition)
         records: dict[bytes, bytes] = {}
-        async with new_consumer(self._settings) as consumer:
+        async with new_consumer(self._settings, max_partition_fetch_bytes=_FETCHED_BYTES) as consumer:
             consumer.assign([partition])
             await consumer.seek_to_beginning(partition)
             while records.get(OWNER) != mark:

@@ -30,6 +30,7 @@ from streams.web import Readiness, WebServer
 WORKER_ERRORS = (ConfigError, ReceiverError, TopicsError, OSError)
 """What keeps a worker from starting, each with a sentence that says what to do."""
 
+_READY_SECONDS = 0.1
 _TELL_SECONDS = 1.0
 _PARTITIONS_SECONDS = 10.0
 _NEW_OBJECTS_BETWEEN_COLLECTIONS = 100_000
@@ -118,7 +119,8 @@ class WorkerService:
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         port = await self._web.start(self._settings.http.host, self._port)
         _log.info("listening", url=f"http://{self._settings.http.host}:{port}", kafka=self._settings.kafka.brokers)
-        telling = [asyncio.create_task(self._tell_metrics()), asyncio.create_task(self._tell_of_partitions())]
+        tellers = (self._tell_whether_ready(), self._tell_metrics(), self._tell_of_partitions())
+        telling = [asyncio.create_task(teller) for teller in tellers]
         try:
             await self._worker.run()
         finally:
@@ -160,6 +162,14 @@ class WorkerService:
             _log.info("config_reloaded", taken="routes")
         self._metrics.config_reloaded(successful=not waiting, at_seconds=time.time())
 
+    async def _tell_whether_ready(self) -> None:
+        while True:
+            if self._worker.is_ready:
+                self._readiness.mend("kafka")
+            else:
+                self._readiness.fail("kafka", "waiting for partitions and their state")
+            await asyncio.sleep(_READY_SECONDS)
+
     async def _tell_metrics(self) -> None:
         while True:
             self._tally.tell(self._metrics, time.time())
@@ -187,10 +197,6 @@ class WorkerService:
         metrics.open_incidents(figures.open_incidents)
         metrics.page_rates(figures.page_rates or self._no_pages)
         metrics.outbox(figures.waiting.count, figures.waiting.oldest_age_seconds)
-        if self._worker.is_ready:
-            self._readiness.mend("kafka")
-        else:
-            self._readiness.fail("kafka", "waiting for partitions and their state")
 
 
 def _ages_of(row: PartitionStatus, now: float) -> list[float | None]:

@@ -1,15 +1,16 @@
-"""What an agent does with a partition's inputs: a pure stage and its state, as named pages."""
+"""What an agent does with a partition's inputs: a pure stage and its state, in pages."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
 from detectors.admission import NEVER
 from detectors.events import Alert, Feedback
-from detectors.incidents.stage import IncidentsState
+from detectors.incidents.state import IncidentsState
+from detectors.pages import Pages, Part, StatePages
 from detectors.reports import MinuteReport
 from streams.kafka.lease import REBUILD, StateError
 
@@ -17,17 +18,17 @@ from streams.kafka.lease import REBUILD, StateError
 class Work(Protocol):
     """What an agent does with one partition's inputs: a state that changes by input and can be saved."""
 
-    def load(self, pages: Mapping[str, bytes]) -> None:
-        """Begin with a saved state, or anew where there are no pages."""
+    def load(self, pages: Pages) -> None:
+        """Begin with a saved state, whose pages are taken out, or anew where there are none."""
 
     def take(self, data: bytes) -> list[bytes]:
         """Apply an input; return outputs."""
 
-    def pages(self) -> Mapping[str, bytes]:
-        """Return the state."""
+    def changes(self) -> Iterable[Part]:
+        """Give what has changed of the state since this was last asked; no input comes until all is taken."""
 
     def notes(self) -> Sequence[bytes]:
-        """Return messages that go out with the state just returned and follow from no input; each once."""
+        """Return messages that go out with what has just changed and follow from no input; each once."""
 
     def reached(self) -> int | None:
         """Return the minute that the state has come to, or None where that is not said."""
@@ -49,17 +50,13 @@ class Stage(Protocol[S, GivenT, MadeT]):
         """Apply an input."""
         ...
 
-    def encode(self, state: S, /) -> bytes:
-        """Return the state as bytes."""
-        ...
-
-    def decode(self, data: bytes, /) -> S:
-        """Return the state of bytes."""
+    def pages(self) -> StatePages[S]:
+        """Return what writes and reads a state."""
         ...
 
 
 class StageWork(Generic[S, GivenT, MadeT]):
-    """A pure stage as :class:`Work`; its state is one page.
+    """A pure stage as :class:`Work`.
 
     Parameters
     ----------
@@ -84,15 +81,17 @@ class StageWork(Generic[S, GivenT, MadeT]):
         self._read = read
         self._write = write
         self._minute_of = minute_of
+        self._book = stage.pages()
         self.state = stage.start()
 
-    def load(self, pages: Mapping[str, bytes]) -> None:
+    def load(self, pages: Pages) -> None:
         """Begin with a saved state, or anew."""
+        self._book = self._stage.pages()
         if not pages:
             self.state = self._stage.start()
             return
         try:
-            self.state = self._stage.decode(pages["state"])
+            self.state = self._book.load(pages)
         except (msgspec.DecodeError, ValueError, TypeError) as error:
             raise StateError(
                 f"the saved state was written with other settings or by another version ({error}): set them back, or "
@@ -104,9 +103,9 @@ class StageWork(Generic[S, GivenT, MadeT]):
         self.state, made = self._stage.step(self.state, self._read(data))
         return [self._write(output) for output in made]
 
-    def pages(self) -> dict[str, bytes]:
-        """Return the state."""
-        return {"state": self._stage.encode(self.state)}
+    def changes(self) -> Iterable[Part]:
+        """Give what has changed of the state since this was last asked."""
+        return self._book.changes(self.state)
 
     def notes(self) -> Sequence[bytes]:
         """Return nothing: all that goes out follows from input."""

@@ -21,7 +21,7 @@ from detectors.frame import Frame
 from detectors.incidents.stage import Incidents
 from detectors.intake import Intake, IntakeOutput
 from detectors.reports import MinuteReport
-from detectors.watch import WatchState
+from detectors.watch_state import WatchState
 from streams.delivery.mailroom import Reached
 from streams.delivery.outbox import Outbox, Waiting
 from streams.kafka.agents import Agent, Beside, Holding, Message, Observer
@@ -51,8 +51,8 @@ STOP_SECONDS = 60.0
 _LOOK_SECONDS = 5.0
 
 _SCHEMAS = {
-    "watch": ("watch/1 by {shape}", "watch/1"),
-    "incidents": ("incidents/1 by {shape}", "incidents/1"),
+    "watch": ("watch/2 by {shape}",),
+    "incidents": ("incidents/2 by {shape}",),
     "deliver": ("deliver/2", "deliver/1"),
 }
 """Of each agent's state: the version that is written, then the older ones that are read as well."""
@@ -279,10 +279,10 @@ class KafkaWorker:
 
     def _hold(self, agent: str, partition: int, given: str, state: str, made: str, work: Work) -> Holding:
         topic = self._settings.topic
-        schema, *older = _SCHEMAS[agent]
+        schema, *older = (version.format(shape=self._parts.shape) for version in _SCHEMAS[agent])
         lane = Lane(
             agent, partition, topic(given), topic(state), topic(made), self._settings.application,
-            schema.format(shape=self._parts.shape), tuple(older),
+            schema, tuple(older),
         )  # fmt: skip
         lease = Lease(self._settings, lane, self._owner, self._passing)
         observer = Observer(saved=self._parts.observe_checkpoint)

@@ -176,7 +176,7 @@ async def test_a_damaged_state_is_refused_with_the_cure(
     assert await asyncio.to_thread(service.end, signal.SIGTERM) == 0
     with contextlib.closing(sqlite3.connect(service.state)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # what is in the log would mend the file
-        (state,) = connection.execute("SELECT value FROM checkpoint WHERE name = 'incidents'").fetchone()
+        (state,) = connection.execute("SELECT part FROM page WHERE name = 'incidents/rest'").fetchone()
     with service.state.open("r+b") as file:
         file.seek(where if isinstance(where, int) else file.read().index(state[-60:]))
         file.write(b"\xa5" * 40)

@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaProducer
 
 from detectors.frame import Frame
 from detectors.ledger import ClosedRows, Ledger, LedgerState
+from detectors.pages import Pages
 from streams.delivery.outbox import Pending
 from streams.kafka import client
 from streams.kafka import lease as leases
@@ -55,7 +56,7 @@ def without_emitted() -> None:
     """What was sent since the last checkpoint is not remembered."""
     real = Lease.acquire
 
-    async def acquire(self: Lease) -> dict[str, bytes]:
+    async def acquire(self: Lease) -> Pages:
         pages = await real(self)
         self._emitted = self._outputs
         return pages

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import msgspec
 import pytest
 from msgspec.structs import replace
 
-from streams.kafka.checkpoint import LARGEST_PART_BYTES
+from detectors.pages import Pages, Part
+from streams.kafka import stillness
+from streams.kafka.checkpoint import Root
 from streams.kafka.client import new_producer, open_admin
 from streams.kafka.lease import InputGapError, Lane, Lease, LeaseLostError, Place, StateError
 from streams.kafka.settings import KafkaSettings
@@ -28,10 +31,10 @@ class CrashError(Exception):
 class Counting:
     """Adds up its inputs; every input makes an output with the sum so far, every tenth makes two."""
 
-    def __init__(self, pages: dict[str, bytes]) -> None:
+    def __init__(self, pages: Pages) -> None:
         self.count: int
         self.total: int
-        self.count, self.total = json.loads(pages["sums"]) if pages else (0, 0)
+        self.count, self.total = json.loads(b"".join(pages["sums"])) if pages else (0, 0)
 
     def step(self, number: int) -> list[bytes]:
         self.count += 1
@@ -39,8 +42,8 @@ class Counting:
         word = f"{self.count}:{self.total}".encode()
         return [word, b"ten " + word] if number % 10 == 0 else [word]
 
-    def encode(self) -> dict[str, bytes]:
-        return {"sums": json.dumps([self.count, self.total]).encode()}
+    def changes(self) -> list[Part]:
+        return [("sums", json.dumps([self.count, self.total]).encode())]
 
 
 def expected_outputs(inputs: int = INPUTS) -> list[bytes]:
@@ -84,7 +87,7 @@ class Owner:
         return self.lease.apply(Place("", number, number), lambda: self.stage.step(number))
 
     async def checkpoint(self) -> None:
-        await self.lease.checkpoint(self.stage.encode)
+        await self.lease.checkpoint(self.stage.changes)
 
 
 @pytest.fixture
@@ -213,22 +216,64 @@ async def test_each_sender_is_counted_by_itself(kafka: KafkaSettings) -> None:
     await owner.lease.release()
 
 
-async def test_a_large_state_is_cut_into_parts_and_only_changes_are_written(kafka: KafkaSettings) -> None:
-    large = bytes(LARGEST_PART_BYTES) + b"a" * LARGEST_PART_BYTES + b"end"
+async def test_of_large_pages_only_parts_that_changed_are_written(kafka: KafkaSettings) -> None:
+    large = [bytes(800_000), b"a" * 800_000, b"end"]
     owner = await Owner(kafka).acquire()
     owner.apply(0)
-    await owner.lease.checkpoint(lambda: {"big": large, "small": b"1", "gone": b"x", "empty": b""})
+    first = [*(("big", part) for part in large), ("small", b"1"), ("gone", b"x"), ("empty", b"")]
+    await owner.lease.checkpoint(lambda: first)
     before = len(await read_topic(kafka, "state-watch"))
-    changed = large[:-3] + b"END"
-    await owner.lease.checkpoint(lambda: {"big": changed, "small": b"1", "empty": b""})
+    await owner.lease.checkpoint(lambda: [*(("big", part) for part in (*large[:2], b"END")), ("gone", None)])
     await owner.lease.release()
 
     records = (await read_topic(kafka, "state-watch"))[before:]
     written = {record.key: record.value for record in records if record.key.startswith(b"page/")}
     assert written == {b"page/big/000002": b"END", b"page/gone/000000": None}
     successor = Owner(kafka).lease
-    assert await successor.acquire() == {"big": changed, "small": b"1", "empty": b""}
+    assert await successor.acquire() == {"big": [*large[:2], b"END"], "small": [b"1"], "empty": [b""]}
+    await successor.checkpoint(lambda: [("big", large[0])])
     await successor.release()
+    third = Owner(kafka).lease
+    assert await third.acquire() == {"big": large[:1], "small": [b"1"], "empty": [b""]}
+    await third.release()
+
+
+async def test_inputs_wait_while_a_state_is_read_and_others_have_their_turn(
+    kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A state larger than what is taken ahead: it is read while it is written, part by part."""
+    monkeypatch.setattr(stillness, "AHEAD_BYTES", 3_000_000)
+    owner = await Owner(kafka).acquire()
+    owner.apply(0)
+    taken, turns = 0, 0
+
+    def large_state() -> Iterator[Part]:
+        nonlocal taken
+        for number in range(12):
+            taken += 1
+            yield f"big/{number}", bytes([number]) * 900_000
+
+    async def somebody_else() -> None:
+        nonlocal turns
+        while taken < 12:
+            turns += 1
+            await asyncio.sleep(0)
+
+    writing = asyncio.create_task(owner.lease.checkpoint(large_state))
+    beside = asyncio.create_task(somebody_else())
+    await asyncio.sleep(0)
+    with pytest.raises(RuntimeError, match="an input came while the state was read"):
+        owner.apply(1)
+    await owner.lease.until_input_may_come()
+    assert taken == 12
+    assert owner.apply(1)
+    await writing
+    await beside
+    await owner.lease.release()
+
+    assert turns >= 11, "a turn after each part"
+    successor = await Owner(kafka).lease.acquire()
+    assert successor == {f"big/{number}": [bytes([number]) * 900_000] for number in range(12)}
 
 
 async def test_a_damaged_or_foreign_state_is_refused(kafka: KafkaSettings) -> None:
@@ -238,14 +283,14 @@ async def test_a_damaged_or_foreign_state_is_refused(kafka: KafkaSettings) -> No
 
     other = Owner(kafka)
     other.lease.lane = msgspec.structs.replace(owner.lease.lane, schema="count/2")
-    with pytest.raises(StateError, match="is 'count/1' in format 1, expected is 'count/2'"):
+    with pytest.raises(StateError, match="is 'count/1' in format 2, expected is 'count/2'"):
         await other.lease.acquire()
     await other.lease.release()
 
     async with new_producer(kafka) as producer:
         await producer.send_and_wait(kafka.topic("state-watch"), b"[0, 0]", key=b"page/sums/000000", partition=0)
     damaged = Owner(kafka).lease
-    with pytest.raises(StateError, match="is damaged at page/sums/000000"):
+    with pytest.raises(StateError, match="is damaged at sums"):
         await damaged.acquire()
     await damaged.release()
 
@@ -263,9 +308,21 @@ async def test_an_older_state_is_read_by_whoever_knows_it_and_refused_by_the_old
     await newer.lease.release()
 
     for schema in ("count/1", "count/3"):
-        with pytest.raises(StateError, match=f"is 'count/2' in format 1, expected is {schema!r}"):
+        with pytest.raises(StateError, match=f"is 'count/2' in format 2, expected is {schema!r}"):
             await (stranger := Owner(kafka, schema=schema)).acquire()
         await stranger.lease.release()
+
+
+async def test_a_state_of_the_format_before_is_refused(kafka: KafkaSettings) -> None:
+    part = b"[7, 21]"
+    checksum = hashlib.blake2b(part, digest_size=16).hexdigest()
+    root = Root(1, "count/1", 7, {"": 7}, 8, {"page/sums/000000": checksum})
+    async with new_producer(kafka) as producer:
+        for key, value in ((b"page/sums/000000", part), (b"emitted", b"8"), (b"root", msgspec.json.encode(root))):
+            await producer.send_and_wait(kafka.topic("state-watch"), value, key=key, partition=0)
+    with pytest.raises(StateError, match=r"in format 1, expected is 'count/1' in format 2: .* topics rebuild"):
+        await (owner := Owner(kafka)).acquire()
+    await owner.lease.release()
 
 
 async def test_inputs_applied_while_a_checkpoint_is_written_are_not_lost(kafka: KafkaSettings) -> None:

@@ -47,7 +47,7 @@ def test_a_state_that_does_not_fit_is_refused_and_made_again(
     write_config(config, msgspec.to_builtins(kafka), views=[["service"], ["service", "principal"]])
     run(worker)
     assert worker.wait() == GIVEN_UP
-    assert "by views service; service, principal' in format 1: set the configuration back" in worker.log
+    assert "by views service; service, principal' in format 2: set the configuration back" in worker.log
     write_config(config, msgspec.to_builtins(kafka))
     wait_for(lambda: kafka.topic("state-watch") in rebuilt(config), "the group to forget who gave up")
     assert alerts(kafka) == []

@@ -66,6 +66,7 @@ async def test_a_page_goes_out_with_its_deployment_and_is_resolved_after_a_resta
         await wait(lambda: len(read(kafka, "alerts")) == len(sample.alerts), "all alerts")
         await wait(lambda: len(slack.threads) == len(pagerduty.incidents) == len(sample.incidents), "all deliveries")
         await wait(lambda: "Resolved" in slack.threads[0].shown(), "the end of the incident in Slack")
+        await wait(lambda: pagerduty.incidents[0].status == "resolved", "the end of the incident at the pager")
         await asyncio.to_thread(second.stop)
 
     assert [record.value for record in await read_topic(kafka, "alerts")] == sample.alerts

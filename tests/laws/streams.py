@@ -31,11 +31,12 @@ from detectors.kinds.share_burst import ShareBurst
 from detectors.kinds.unit_price import UnitPrice
 from detectors.kinds.unpriced_model import UnpricedModel
 from detectors.kinds.volume_burst import VolumeBurst
+from detectors.pages import Pages, Part, StatePages, collected
 from detectors.prices import Lookup, PriceTable, Rates
 from detectors.reports import MinuteReport
 from detectors.rules.rule import Rule
 from detectors.verdicts import Detector
-from streams.app import Plan, build_stages
+from streams.app import Plan, Stages, build_stages
 
 START = parse_minute("2026-03-02T00:00:00Z")
 EVERY_MINUTES = 10
@@ -178,6 +179,8 @@ class Run:
         self._intake = self._stages.intake.start()
         self._watches = [watch.start() for watch in self._stages.watches]
         self._incidents = self._stages.incidents.start()
+        self._books = books_of(self._stages)
+        self._disks: list[Pages] = [{} for _ in self._books]
         self.alerts: list[Alert] = []
         self.reports: list[MinuteReport] = []
         self.rejects: list[Reject] = []
@@ -206,20 +209,23 @@ class Run:
         self._intake, output = self._stages.intake.heartbeat(self._intake, partition, minute)
         self.pass_on(output)
 
-    def save(self) -> tuple[bytes, list[bytes], bytes]:
-        """Write every state."""
-        return (
-            self._stages.intake.encode(self._intake),
-            [w.encode(s) for w, s in zip(self._stages.watches, self._watches, strict=True)],
-            self._stages.incidents.encode(self._incidents),
-        )
+    def checkpoint(self) -> None:
+        """Write of every state what is not written yet, onto what is there."""
+        for disk, book, state in zip(self._disks, self._books, self._states(), strict=True):
+            put(disk, book.changes(state))
+
+    def _states(self) -> list[Any]:
+        return [self._intake, *self._watches, self._incidents]
 
     @property
     def state_bytes(self) -> int:
         """How large all states are when written, but for what pooled detectors remember."""
-        intake, watches, _ = self.save()
-        bare = codec.encode(msgspec.structs.replace(self._incidents, pooled=[]))
-        return len(intake) + sum(map(len, watches)) + len(bare)
+        written = [
+            collected(book.changes(state)) for book, state in zip(books_of(self._stages), self._states(), strict=True)
+        ]
+        return sum(
+            len(part) for pages in written for name, parts in pages.items() if name != "pooled" for part in parts
+        )
 
     @property
     def rates(self) -> PageRates:
@@ -232,23 +238,32 @@ class Run:
         return len(codec.encode(self._incidents.rules))
 
     def restart(self) -> None:
-        """Write every state, forget everything, and read the states again, as after a crash."""
-        written = self.save()
+        """Write every state, forget everything, and read the states again, as after a crash: the same to the bit."""
+        self.checkpoint()
+        written = [codec.encode(state) for state in self._states()]
+        self.crash()
+        assert [codec.encode(state) for state in self._states()] == written
+
+    def crash(self) -> None:
+        """Forget everything since the last checkpoint, and read the states that it wrote."""
         self._stages = build_stages(self._plan, PriceTable(self._lookup))
-        self._load(written)
+        self._load()
 
     def copy(self) -> Run:
         """Another run that has seen the same."""
+        self.checkpoint()
         twin = copy(self)
-        twin._load(self.save())
+        twin._disks = [{name: [*parts] for name, parts in disk.items()} for disk in self._disks]
+        twin._load()
         twin.alerts, twin.reports = list(self.alerts), list(self.reports)
         twin.rejects, twin.refused = list(self.rejects), list(self.refused)
         return twin
 
-    def _load(self, written: tuple[bytes, list[bytes], bytes]) -> None:
-        self._intake = self._stages.intake.decode(written[0])
-        self._watches = [w.decode(b) for w, b in zip(self._stages.watches, written[1], strict=True)]
-        self._incidents = self._stages.incidents.decode(written[2])
+    def _load(self) -> None:
+        self._books = books_of(self._stages)
+        on_disk = zip(self._books, self._disks, strict=True)
+        read = [book.load({name: [*parts] for name, parts in disk.items()}) for book, disk in on_disk]
+        self._intake, *self._watches, self._incidents = read
 
     def end(self, minute: int) -> Run:
         """Close all up to a minute, on every raw partition."""
@@ -260,6 +275,25 @@ class Run:
     def told(self) -> list[bytes]:
         """The alerts as bytes, in the order in which they were raised."""
         return [msgspec.json.encode(alert) for alert in self.alerts]
+
+
+def books_of(stages: Stages) -> list[StatePages[Any]]:
+    """Of every stage, what has written nothing yet."""
+    return [stages.intake.pages(), *(watch.pages() for watch in stages.watches), stages.incidents.pages()]
+
+
+def put(disk: Pages, parts: Iterable[Part]) -> set[str]:
+    """Put parts onto a disk; return the names of the pages that were written."""
+    written: set[str] = set()
+    for name, part in parts:
+        if part is None:
+            del disk[name]
+            continue
+        if name not in written:
+            disk[name] = []
+        disk[name].append(part)
+        written.add(name)
+    return written
 
 
 def usage_messages(events: Iterable[Event], partition: int = 0, first_offset: int = 0) -> list[RawMessage]:

@@ -10,7 +10,7 @@ import pytest
 from detectors.events import Alert
 from streams.delivery.outbox import Outcome, Pending
 from streams.delivery.sqlite_outbox import SqliteOutbox
-from streams.embedded.store import Store
+from streams.embedded.store import SCHEMA_VERSION, Store
 from tests.contracts.alerts import FIRING, RESOLVED, UPDATED, another
 
 SENT = Outcome("delivered", {"ts": "1"}, "ok", 1)
@@ -201,4 +201,4 @@ async def test_a_state_file_of_version_1_goes_on_where_it_was(tmp_path: Path, cl
     await outbox.settle(pending, SENT)
     assert (await due(outbox, "pager")).alert == RESOLVED
     outbox.close()
-    assert sqlite3.connect(tmp_path / "state.db").execute("PRAGMA user_version").fetchone() == (2,)
+    assert sqlite3.connect(tmp_path / "state.db").execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from detectors.events import Alert
+from detectors.pages import collected
 from streams.delivery.outbox import Outbox, Outcome
 from streams.delivery.past import CatchingUp, DigestSettings, Held, sort_out
 from streams.delivery.sqlite_outbox import SqliteOutbox
@@ -111,7 +112,6 @@ async def test_a_fresh_word_waits_behind_those_of_its_incident_that_are_held(
 
 
 async def test_a_digest_that_was_in_flight_at_a_crash_is_a_possible_duplicate(tmp_path: Path) -> None:
-    pages: dict[str, bytes] = {}
     before, after = (KafkaOutbox(receivers_of, save, SETTINGS.is_past, lambda: NOW) for _ in range(2))
     before.take(msgspec.json.encode(FIRING))
     before.take(msgspec.json.encode(over(FIRING)))
@@ -119,9 +119,8 @@ async def test_a_digest_that_was_in_flight_at_a_crash_is_a_possible_duplicate(tm
     pending = await before.next_for("pager")
     assert pending is not None
     await before.intend(pending)
-    pages.update(before.pages())
 
-    after.load(pages)
+    after.load(collected(before.changes()))
 
     again = await after.next_for("pager")
     assert again is not None

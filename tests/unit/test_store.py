@@ -1,5 +1,7 @@
 """The embedded runtime's disk: a checkpoint is all or nothing, and nothing acknowledged is lost."""
 
+import hashlib
+import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,6 +10,7 @@ import pytest
 
 from detectors.events import Alert
 from detectors.intake import Reject
+from detectors.pages import Part
 from streams.embedded.store import SCHEMA_VERSION, Checkpoint, Progress, StateError, Store, Totals, Waiting
 
 DATABASE = "burstwatch.db"
@@ -36,12 +39,12 @@ def put(store: Store, *payloads: bytes) -> None:
     store.append([("usage", 60.0, payload) for payload in payloads])
 
 
-def checkpoint(applied: int, **stages: bytes) -> Checkpoint:
-    return Checkpoint(applied, Totals(taken=applied), stages)
+def checkpoint(applied: int, **pages: list[bytes]) -> Checkpoint:
+    return Checkpoint(applied, Totals(taken=applied), pages)
 
 
-def nothing_more(rejects: Sequence[Reject] = ()) -> Progress:
-    return Progress([], rejects, 0.0)
+def progress(applied: int, parts: Sequence[Part] = (), rejects: Sequence[Reject] = ()) -> Progress:
+    return Progress(applied, Totals(taken=applied), parts, [], rejects, 0.0)
 
 
 def test_the_inbox_keeps_the_order_of_arrival(store: Store) -> None:
@@ -54,7 +57,7 @@ def test_the_inbox_keeps_the_order_of_arrival(store: Store) -> None:
 def test_a_checkpoint_consumes_the_inbox_and_places_are_never_given_twice(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     put(store, b"a", b"b")
-    store.save(checkpoint(2), nothing_more())
+    store.save(progress(2))
     assert store.waiting == Waiting(0, 0)
     store.close()
     again = open_store(tmp_path)
@@ -65,10 +68,10 @@ def test_a_checkpoint_consumes_the_inbox_and_places_are_never_given_twice(tmp_pa
 
 def test_a_checkpoint_survives_reopening(tmp_path: Path) -> None:
     first = open_store(tmp_path)
-    first.save(checkpoint(7, intake=b"i", incidents=b"j"), nothing_more())
+    first.save(progress(7, [("intake", b"i"), ("incidents", b"j"), ("incidents", b"k")]))
     first.close()
     second = open_store(tmp_path)
-    assert second.load() == Checkpoint(7, Totals(taken=7), {"intake": b"i", "incidents": b"j"})
+    assert second.load() == checkpoint(7, intake=[b"i"], incidents=[b"j", b"k"])
     second.close()
 
 
@@ -76,7 +79,7 @@ def test_what_waits_is_known_in_events_and_bytes_and_after_reopening_too(tmp_pat
     store = open_store(tmp_path)
     put(store, b"abc", b"de")
     put(store, b"f")
-    store.save(checkpoint(1), nothing_more())
+    store.save(progress(1))
     assert store.waiting == Waiting(2, 3)
     store.close()
     again = open_store(tmp_path)
@@ -116,16 +119,80 @@ def test_a_checkpoint_that_fails_half_way_leaves_the_last_one(tmp_path: Path) ->
 
     store = Store(tmp_path / DATABASE, no_tables, break_down)
     put(store, b"a", b"b")
-    store.save(checkpoint(1, intake=b"one"), nothing_more())
+    store.save(progress(1, [("intake", b"one")]))
     with pytest.raises(sqlite3.OperationalError):
-        store.save(checkpoint(2, intake=b"two"), Progress([object()], [], 0.0))  # type: ignore[list-item]
-    assert store.load() == checkpoint(1, intake=b"one")
+        store.save(Progress(2, Totals(), [("intake", b"two"), ("other", b"2")], [object()], [], 0.0))  # type: ignore[list-item]
+    assert store.load() == checkpoint(1, intake=[b"one"])
     assert [row.payload for row in store.inbox_after(1, 10)] == [b"b"]
     store.close()
 
 
+def test_a_checkpoint_writes_the_parts_that_changed_and_drops_those_that_are_gone(store: Store) -> None:
+    store.save(
+        progress(1, [("keys", b"old"), ("keys", b"same"), ("keys", b"gone"), ("room", b"1"), ("left", b"alone")])
+    )
+    before = written_rows(store)
+    store.save(progress(2, [("keys", b"new"), ("keys", b"same"), ("room", None)]))
+    assert store.load() == checkpoint(2, keys=[b"new", b"same"], left=[b"alone"])
+    kept = {(name, number) for name, number, _ in written_rows(store) & before}
+    assert kept == {("keys", 1), ("left", 0)}
+
+
+def written_rows(store: Store) -> set[tuple[str, int, int]]:
+    """Pages and numbers of parts, each with the row that it was written to."""
+    return set(store._connection.execute("SELECT name, number, rowid FROM page"))
+
+
+def test_after_a_checkpoint_that_failed_the_next_one_brings_everything(tmp_path: Path) -> None:
+    def break_down(_: sqlite3.Connection, __: Sequence[Alert]) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    store = Store(tmp_path / DATABASE, no_tables, break_down)
+    store.save(progress(1, [("keys", b"one"), ("rows", b"1"), ("old", b"0")]))
+    with pytest.raises(sqlite3.Error):
+        store.save(Progress(2, Totals(), [("keys", b"two")], [object()], [], 0.0))  # type: ignore[list-item]
+    store.save(progress(3, [("keys", b"two"), ("rows", b"1")]))
+    assert store.load() == checkpoint(3, keys=[b"two"], rows=[b"1"])
+    store.close()
+
+
+def test_states_of_version_2_are_taken_over_and_damaged_ones_refused(tmp_path: Path) -> None:
+    for damaged in (False, True):
+        path = tmp_path / str(damaged)
+        open_store(path).close()
+        with sqlite3.connect(path / DATABASE) as old:
+            old.execute("PRAGMA user_version = 2")
+            old.execute("DROP TABLE page")
+            states = {"shape": b"one shard", "watch/0": b"all of it"}
+            sums = {name: hashlib.blake2b(state, digest_size=16).hexdigest() for name, state in states.items()}
+            said = {"applied": b"7", "totals": b'{"taken":7}', "checksums": json.dumps(sums).encode()}
+            states["watch/0"] += b"!" if damaged else b""
+            old.executemany("INSERT INTO checkpoint VALUES (?, ?)", (said | states).items())
+        old.close()
+        if damaged:
+            with pytest.raises(StateError, match="is damaged at watch/0: restore it"):
+                open_store(path)
+            continue
+        for _ in range(2):  # taken over once, then as any other
+            store = open_store(path)
+            assert store.load() == Checkpoint(
+                7, Totals(taken=7), {"shape": [b"one shard"], "watch/0/state": [b"all of it"]}
+            )
+            store.close()
+
+
+@pytest.mark.parametrize(
+    "damage", ["UPDATE page SET part = x'00'", "DELETE FROM page", "INSERT INTO page VALUES ('new', 0, x'00')"]
+)
+def test_pages_that_are_not_those_that_were_written_are_refused(store: Store, damage: str) -> None:
+    store.save(progress(1, [("keys", b"one")]))
+    store._connection.execute(damage)
+    with pytest.raises(StateError, match=r"is damaged at (keys|new)"):
+        store.load()
+
+
 def test_rejects_keep_the_bytes_and_the_reason(store: Store) -> None:
-    store.save(checkpoint(3), nothing_more([Reject("usage", 0, 3, 1, "not_json", "trailing", b"\xff{")]))
+    store.save(progress(3, rejects=[Reject("usage", 0, 3, 1, "not_json", "trailing", b"\xff{")]))
     rows = sqlite3.connect(store.path).execute(
         "SELECT kind, sequence, event_index, reason, detail, payload FROM rejected"
     )
@@ -135,7 +202,7 @@ def test_rejects_keep_the_bytes_and_the_reason(store: Store) -> None:
 def test_only_the_newest_rejects_are_kept(tmp_path: Path) -> None:
     store = open_store(tmp_path, rejected_kept=2)
     for offset in range(5):
-        store.save(checkpoint(offset), nothing_more([Reject("usage", 0, offset, 0, "not_json", "", b"")]))
+        store.save(progress(offset, rejects=[Reject("usage", 0, offset, 0, "not_json", "", b"")]))
     assert store.rejected_count() == 2
     store.close()
 

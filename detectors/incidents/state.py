@@ -1,0 +1,176 @@
+"""The state of the incidents stage, and how it is written as pages: by views, minutes and services."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import numpy as np
+from msgspec.structs import replace
+
+from detectors import codec
+from detectors.accounts import Accounts
+from detectors.admission import NEVER
+from detectors.events import Feedback
+from detectors.frame import Key
+from detectors.incidents.life import Lives
+from detectors.incidents.spending import Spending, nothing_spent
+from detectors.judge import Judge
+from detectors.pages import WHOLE, ByMinute, Growing, Pages, Part, page, read
+from detectors.reports import MinuteReport
+from detectors.row_pages import Rows
+from detectors.rules.rulebook import Rulebook
+from detectors.series_pages import SeriesPages
+from detectors.series_watch import SeriesWatchState
+
+
+class IncidentsState(msgspec.Struct):
+    """Reports that wait for all shards, the wide views, and the incidents."""
+
+    closed_through: dict[int, int]
+    waiting: dict[int, list[MinuteReport]]
+    wide: SeriesWatchState
+    lives: Lives
+    decisions: dict[int, list[Feedback]] = {}
+    """What people decided, by the minute in which it takes effect."""
+    done: int = NEVER
+    spent: int = NEVER
+    """The last minute in which anybody spent."""
+    refused: list[Feedback] = []
+    """Decisions of the last step on alerts that nobody knows."""
+    pooled: list[Any] = []
+    """What each pooled detector remembers; encoded by its kind."""
+    rules: dict[str, Any] = {}
+    """What each rule remembers; encoded by its kind."""
+
+    @property
+    def open_incidents(self) -> int:
+        """How many incidents fire."""
+        return len(self.lives.open)
+
+    def knows(self, alert_id: str) -> bool:
+        """Whether an alert can be decided on: its incident is open, or was lately."""
+        lives = self.lives
+        return alert_id in lives.ended or any(i.alert_id == alert_id for i in list(lives.open.values()))
+
+
+class _Encoded(msgspec.Struct, frozen=True):
+    """The whole state as it was before it was cut into pages."""
+
+    state: bytes
+    pooled: list[bytes]
+    rules: dict[str, bytes]
+
+
+class _Former(msgspec.Struct, frozen=True):
+    """What only states have that are older still."""
+
+    keys: msgspec.Raw | None = None
+
+
+class _Rest(msgspec.Struct, frozen=True):
+    """What is small; the minutes of reports that wait in the order in which they stand; room for services."""
+
+    state: IncidentsState
+    waiting: list[int]
+    services: int
+
+
+class IncidentsPages:
+    """What was written of the state of the incidents stage.
+
+    A service's row of what it spent changes in the minutes in which something of it becomes known, and each of its
+    keys remembers the last of them: so the rows that have changed are known as those of series are.
+
+    Parameters
+    ----------
+    empty
+        The state before anything was seen.
+    judge, rulebook
+        Whose detectors and rules remember what they like.
+    """
+
+    def __init__(self, empty: IncidentsState, judge: Judge, rulebook: Rulebook) -> None:
+        self._empty = empty
+        self._judge = judge
+        self._rulebook = rulebook
+        self._wide = SeriesPages("wide")
+        self._waiting = ByMinute("waiting", MinuteReport)
+        self._keys = Growing("keys", list[Key], np.ndarray)
+        self._services = Growing("services", list[str])
+        self._spent = Rows("spent")
+        self._last_minute = NEVER
+        self._counted: int | None = None
+        """The minute up to which it is written what changes with minutes alone."""
+        self._gone: list[str] = []
+
+    def changes(self, state: IncidentsState) -> Iterator[Part]:
+        """Give what is not written yet."""
+        yield from self._wide.changes(state.wide)
+        yield from self._waiting.changes(state.waiting)
+        yield from self._accounts(state.lives.spending)
+        if self._counted != state.done:
+            yield from page("pooled", self._judge.encode(state.pooled))
+            for title, rule in self._rulebook.encode(state.rules).items():
+                yield from page(f"rules/{title}", rule)
+            self._counted = state.done
+        yield from page("rest", self._rest(state))
+        for name in self._gone:
+            yield name, None
+        self._gone = []
+
+    def _accounts(self, spending: Spending) -> Iterator[Part]:
+        accounts = spending.accounts
+        yield from self._keys.changes(accounts.keys, accounts.service)
+        yield from self._services.changes(list(accounts.services))
+        yield from page("spent_under", (accounts.first, accounts.last))
+        changed = np.zeros(len(spending.services.first_day), bool)
+        changed[accounts.service[accounts.last > self._last_minute]] = True
+        yield from self._spent.changes([*spending.services], changed)
+        self._last_minute = int(accounts.last.max(initial=NEVER))
+
+    def _rest(self, state: IncidentsState) -> _Rest:
+        spending = state.lives.spending
+        kept = replace(self._empty.lives.spending, organisation=spending.organisation)
+        kept.accounts = replace(kept.accounts, sources=spending.accounts.sources)
+        bare = replace(
+            state, wide=self._empty.wide, waiting={}, lives=replace(state.lives, spending=kept), pooled=[], rules={}
+        )
+        return _Rest(bare, list(state.waiting), len(spending.services.first_day))
+
+    def load(self, pages: Pages) -> IncidentsState:
+        """Return the state of its pages, which are taken out; a rule that is new begins anew."""
+        state = self._load_one_page(pages) if WHOLE in pages else self._load_pages(pages)
+        self._gone += pages
+        return state
+
+    def _load_pages(self, pages: Pages) -> IncidentsState:
+        rest = read(pages, "rest", _Rest)
+        state, spending = rest.state, rest.state.lives.spending
+        state.wide = self._wide.load(pages, self._empty.wide)
+        state.waiting = self._waiting.load(pages, rest.waiting)
+        keys, service = self._keys.load(pages, [], spending.accounts.service)
+        (services,) = self._services.load(pages, [])
+        first, last = read(pages, "spent_under", tuple[np.ndarray, np.ndarray])
+        numbers = {name: number for number, name in enumerate(services)}
+        spending.accounts = Accounts(keys, numbers, spending.accounts.sources, service, first, last)
+        spending.services = nothing_spent(rest.services)
+        self._spent.load(pages, [*spending.services])
+        self._last_minute = int(last.max(initial=NEVER))
+        state.pooled = self._judge.decode(read(pages, "pooled", list[bytes]))
+        rules = {
+            title: read(pages, f"rules/{title}", bytes) for title in self._empty.rules if f"rules/{title}" in pages
+        }
+        state.rules = self._rulebook.decode(rules)
+        self._counted = state.done if rules.keys() == state.rules.keys() else None
+        return state
+
+    def _load_one_page(self, pages: Pages) -> IncidentsState:
+        parts = read(pages, WHOLE, _Encoded)
+        if codec.decode(parts.state, _Former).keys is not None:
+            raise ValueError("it is of a version before spend was counted in columns")
+        state = codec.decode(parts.state, IncidentsState)
+        state.pooled, state.rules = self._judge.decode(parts.pooled), self._rulebook.decode(parts.rules)
+        self._gone = [WHOLE]
+        return state
