@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -26,6 +27,7 @@ from streams.configuration.settings import load
 from streams.written import Written
 from tests.benchmarks.places import ROOT
 from tests.benchmarks.scoring import SERIES_A_SERVICE, frame_of
+from tests.benchmarks.size_plot import Panel, picture
 
 SIZES = (1_000, 10_000, 100_000)
 ACTIVE, MINUTES = 10, 20
@@ -45,13 +47,14 @@ class Cost(msgspec.Struct):
 
 
 def main(words: list[str]) -> None:
-    """Measure and print; the arguments are sizes."""
+    """Measure and print; the arguments are sizes, and ``--picture=FILE`` for an SVG of them."""
     if words[:1] == ["--one"]:
         sys.stdout.write(json.dumps(_one(int(words[1]))))
         return
     head = " | ".join((*_FIELDS, *_MORE))
     sys.stdout.write(f"a tenth active each minute\n\n| {head} |\n{'|---' * len((*_FIELDS, *_MORE))}|\n")
-    for size in [int(word) for word in words] or SIZES:
+    measured = []
+    for size in [int(word) for word in words if word.isdigit()] or SIZES:
         command = [sys.executable, "-m", "tests.benchmarks", "series", "--one", str(size)]
         said = json.loads(subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout)
         figures = (
@@ -62,7 +65,20 @@ def main(words: list[str]) -> None:
         )  # fmt: skip
         sys.stdout.write(f"| {' | '.join(figures)} |\n")
         sys.stdout.flush()
+        measured.append(said)
     sys.stdout.write("\n")
+    for file in (word.partition("=")[2] for word in words if word.startswith("--picture=")):
+        Path(file).write_text(_picture(measured))
+
+
+def _picture(measured: list[dict[str, float]]) -> str:
+    sizes = [said["series"] for said in measured]
+    return picture(
+        [
+            Panel("Seconds to close a minute", sizes, [said["seconds"] for said in measured], "{:.3g} s"),
+            Panel("Peak memory, checkpoints being made", sizes, [said["peak_mb"] for said in measured], "{:,.0f} MB"),
+        ]
+    )
 
 
 def _one(series: int) -> dict[str, float]:
