@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from detectors import codec
 from detectors.admission import IntakeSettings
@@ -219,9 +220,11 @@ class Run:
 
     @property
     def state_bytes(self) -> int:
-        """How large all states are when written, but for what pooled detectors remember."""
+        """How large all states are when written, but for pooled detectors' and incidents that are over (30 days)."""
+        *others, incidents = self._states()
+        bare = replace(incidents, lives=replace(incidents.lives, ended={}))
         written = [
-            collected(book.changes(state)) for book, state in zip(books_of(self._stages), self._states(), strict=True)
+            collected(book.changes(state)) for book, state in zip(books_of(self._stages), [*others, bare], strict=True)
         ]
         return sum(
             len(part) for pages in written for name, parts in pages.items() if name != "pooled" for part in parts
