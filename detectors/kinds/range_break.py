@@ -28,7 +28,7 @@ class RangeBreak(Detector, frozen=True, kw_only=True):
     threshold: Annotated[float, Meta(gt=0)] = 1.0
     natural_per_week: Annotated[float, Meta(gt=0)] = 1.5
     tail: Annotated[float, Meta(gt=0)] = 0.4
-    budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.29
+    budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.26
     least_spread: Annotated[float, Meta(gt=0)] = 0.15
     least_step_z: Annotated[float, Meta(ge=0)] = 3.0
     least_excess_usd: Annotated[float, Meta(ge=0)] = 1.0
