@@ -14,7 +14,7 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from detectors.baselines import C_SHARE, HORIZONS_MINUTES, QUIET_USD_PER_MINUTE
+from detectors.baselines import C_SHARE, GPU, HORIZONS_MINUTES, PAID, QUIET_USD_PER_MINUTE
 from detectors.drivers import REQUESTS
 from detectors.residuals import SETTLED_MINUTES
 from detectors.series import SERVICE
@@ -69,8 +69,11 @@ class FanOut(Detector, frozen=True, kw_only=True):
         gate &= (callers < self.most_more_callers) & (callers > -self.most_fewer_callers)
         gate &= (np.abs(r.step[:, _HOUR, :C_SHARE]) < self.most_other_rise).all(axis=1)
         part = 1 - np.exp(-np.maximum(rise, 0.0))
-        excess = np.broadcast_to((part * 60 * usd)[:, None, None], (len(r), len(HORIZONS_MINUTES), 1))
-        gate = gate[:, None, None] & (excess > max(self.least_excess_usd, self.least_usd_per_hour))
+        shape = (len(r), len(HORIZONS_MINUTES), 1)
+        spent = r.sums[:, _HOUR, PAID] + r.sums[:, _HOUR, GPU]
+        excess = np.broadcast_to((part * spent)[:, None, None], shape)
+        hourly = np.broadcast_to((part * 60 * usd)[:, None, None], shape)
+        gate = gate[:, None, None] & (excess > self.least_excess_usd) & (hourly > self.least_usd_per_hour)
         gate = gate & (np.arange(len(HORIZONS_MINUTES)) == _HOUR)[None, :, None]
         score = np.broadcast_to((rise / beats.clump_spread)[:, None, None], gate.shape)
-        return None, judge(score, gate, warming, self.threshold, np.array([REQUESTS]), excess, excess)
+        return None, judge(score, gate, warming, self.threshold, np.array([REQUESTS]), excess, hourly)
