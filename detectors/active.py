@@ -82,7 +82,7 @@ def active_series(
         np.empty(most, np.int32), np.zeros((most, SUMMED), np.int64), np.empty(late * views, np.int32),
         np.empty(late * views, np.int32), np.zeros((late * views, SUMMED), np.int64),
     )  # fmt: skip
-    scratch = np.full((2, len(whole)), -1, np.int32)
+    scratch = np.full((3, len(whole)), -1, np.int32)
     closed = closed._replace(values=np.ascontiguousarray(closed.values))
     late = _sum_by_series(closed, of_key, whole, key_last, scratch, found)
     rows = int(found.start[-1])
@@ -155,7 +155,7 @@ def _place_rows(
     whole_of_row: NDArray[np.int32],
 ) -> int:
     """Give each series of a minute a row from ``first`` on, service by service; return where they end."""
-    place, size = scratch[0], scratch[1]
+    place, size, seen = scratch[0], scratch[1], scratch[2]
     end = first
     for row in range(len(keys)):
         for view in range(of_key.shape[1]):
@@ -164,11 +164,11 @@ def _place_rows(
                 place[series] = -2
                 series_of_row[end] = series
                 end += 1
-    seen = np.empty(end - first, np.int32)
-    for at in range(end - first):
+    rows_placed = end - first
+    for at in range(rows_placed):
         seen[at] = series_of_row[first + at]
     groups = first
-    for at in range(len(seen)):
+    for at in range(rows_placed):
         group = int(whole[int(seen[at])])
         if size[group] == -1:
             size[group] = 0
@@ -181,13 +181,13 @@ def _place_rows(
         rows = int(size[group])
         size[group] = row
         row += rows
-    for at in range(len(seen)):
+    for at in range(rows_placed):
         series = int(seen[at])
         group = int(whole[series])
         place[series] = size[group]
         series_of_row[int(size[group])] = series
         size[group] += 1
-    for at in range(len(seen)):
+    for at in range(rows_placed):
         series = int(seen[at])
         group = int(whole[series])
         size[group] = -1

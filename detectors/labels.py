@@ -20,8 +20,9 @@ _WORD_BYTES = 8
 
 @compiled
 def number_texts(
-    data: NDArray[np.uint8], spans: NDArray[np.int64], numbers: NDArray[np.int32], firsts: NDArray[np.int32]
-) -> int:
+    data: NDArray[np.uint8], spans: NDArray[np.int64], table: NDArray[np.int32], numbers: NDArray[np.int32],
+    firsts: NDArray[np.int32],
+) -> int:  # fmt: skip
     """Number texts in the order in which they first occur; return how many differ.
 
     Parameters
@@ -30,12 +31,13 @@ def number_texts(
         Where they stand.
     spans
         Where each begins and ends, (rows, 2).
+    table
+        An :func:`empty_table`; filled in.
     numbers
         Filled in, (rows,).
     firsts
         Filled in: the first row of each number; has room for all rows.
     """
-    table = _empty_table(len(spans))
     mask, count = len(table) - 1, 0
     for row in range(len(spans)):
         start, stop = spans[row, 0], spans[row, 1]
@@ -53,12 +55,13 @@ def number_texts(
 
 
 @compiled
-def number_rows(rows: NDArray[np.int32], numbers: NDArray[np.int32], firsts: NDArray[np.int32]) -> int:
+def number_rows(
+    rows: NDArray[np.int32], table: NDArray[np.int32], numbers: NDArray[np.int32], firsts: NDArray[np.int32]
+) -> int:
     """Number rows of numbers, (rows, columns), in the order in which they first occur; return how many differ.
 
-    ``numbers`` and ``firsts`` are filled in as by :func:`number_texts`.
+    ``table``, ``numbers`` and ``firsts`` are filled in as by :func:`number_texts`.
     """
-    table = _empty_table(len(rows))
     mask, count = len(table) - 1, 0
     for row in range(len(rows)):
         mixed = _ZERO
@@ -96,13 +99,9 @@ def identify(
         identities[row] = _mix(total)
 
 
-@compiled
-def _empty_table(rows: int) -> NDArray[np.int32]:
-    """Slots for so many rows, at most half of them taken."""
-    size = 16
-    while size < 2 * rows:
-        size *= 2
-    return np.full(size, -1, np.int32)
+def empty_table(rows: int) -> NDArray[np.int32]:
+    """Return empty slots for so many rows, at most half of which will be taken."""
+    return np.full(1 << (2 * rows).bit_length(), -1, np.int32)
 
 
 @inlined

@@ -203,7 +203,7 @@ def _real(data: NDArray[np.uint8], at: int, row: int, which: int, into: Scanned)
     return stop if value <= most else NOT_PLAIN
 
 
-@compiled
+@inlined
 def _blank(data: NDArray[np.uint8], at: int) -> int:
     """Return the next place that holds something."""
     while data[at] == _SPACE or data[at] == _LINE or data[at] == _RETURN or data[at] == _TAB:

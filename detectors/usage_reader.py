@@ -12,7 +12,7 @@ from detectors.compiled import is_compiled
 from detectors.decode import Mistake, Reader
 from detectors.events import UsageEvent
 from detectors.frame import Labels
-from detectors.labels import identify, number_rows, number_texts
+from detectors.labels import empty_table, identify, number_rows, number_texts
 from detectors.scan import TEXTS, Scanned, room_for, scan
 
 _OPENING_BRACE = ord("{")
@@ -117,9 +117,9 @@ def _labels(text: bytes, data: NDArray[np.uint8], spans: NDArray[np.int64]) -> t
     codes, key = np.empty((len(f.DIMENSIONS), rows), np.int32), np.empty(rows, np.int32)
     firsts, names = np.empty(rows, np.int32), list[str]()
     for place, own in enumerate(codes):
-        count = number_texts(data, spans[:, place], own, firsts)
+        count = number_texts(data, spans[:, place], empty_table(rows), own, firsts)
         codes[place] += np.int32(len(names))
         names += [text[start:stop].decode() for start, stop in spans[firsts[:count], place].tolist()]
     by_row = np.ascontiguousarray(codes.T)
-    count = number_rows(by_row, key, firsts)
+    count = number_rows(by_row, empty_table(rows), key, firsts)
     return Labels(names, by_row[firsts[:count]]), key

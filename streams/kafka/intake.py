@@ -18,6 +18,7 @@ makes it exact:
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
@@ -86,7 +87,7 @@ class IntakeService(ConsumerRebalanceListener):
         intake: Intake,
         idle_seconds: float,
         instance: str | None = None,
-        observe: Callable[[IntakeOutput], None] = lambda output: None,
+        observe: Callable[[IntakeOutput], object] = lambda output: None,
         passing: Passing = no_passing,
     ) -> None:
         self._settings = settings
@@ -104,7 +105,7 @@ class IntakeService(ConsumerRebalanceListener):
         self._came_ms = 0
         self._at_once = MESSAGES_AT_ONCE
         self._working = asyncio.Lock()
-        self._stopping = asyncio.Event()
+        self._stopping = threading.Event()  # told from another thread
         self._consumer: AIOKafkaConsumer
         self._looker: AIOKafkaConsumer
         self._producer: AIOKafkaProducer

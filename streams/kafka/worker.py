@@ -230,11 +230,14 @@ class KafkaWorker:
             raise TopicsError(_in_one_sentence(faults))
         app = build_app(self._settings, self._agents, self._name)
         parts = self._parts
+        loop = asyncio.get_running_loop()
         intake = IntakeService(
-            self._settings, parts.intake, parts.idle_seconds, self._name, parts.observe_intake, self._passing
-        )
+            self._settings, parts.intake, parts.idle_seconds, self._name,
+            lambda output: loop.call_soon_threadsafe(parts.observe_intake, output), self._passing,
+        )  # fmt: skip
         await app.start()
-        taking = asyncio.create_task(intake.run(), name="intake")
+        # A thread and a loop of its own: what is compiled, compressed or waited for there leaves this one to the agents.
+        taking = asyncio.create_task(asyncio.to_thread(asyncio.run, intake.run()), name="intake")
         ended = asyncio.create_task(app.wait_until_stopped(), name="faust")
         stopping = asyncio.create_task(self._stopping.wait())
         await asyncio.wait((taking, ended, stopping), return_when=asyncio.FIRST_COMPLETED)
