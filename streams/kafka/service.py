@@ -25,6 +25,7 @@ from streams.metrics import Metrics
 from streams.notifiers.notifier import ReceiverError
 from streams.pipeline import unknown_alert
 from streams.tally import Tally
+from streams.warm_up import warm_up
 from streams.web import Readiness, WebServer
 
 WORKER_ERRORS = (ConfigError, ReceiverError, TopicsError, OSError)
@@ -73,7 +74,9 @@ class WorkerService:
         passing: Passing = no_passing,
     ) -> None:
         plan = plan_of(settings, raw_partitions=settings.kafka.usage_partitions)
-        stages = build_stages(plan, build_prices(settings.prices))
+        prices = build_prices(settings.prices)
+        stages = build_stages(plan, prices)
+        self._spare = build_stages(plan_of(settings), prices)
         self._settings = settings
         self._port = settings.http.port if port is None else port
         self._detectors = tuple(detector.title for detector in plan.detectors if not detector.pooled)
@@ -121,8 +124,10 @@ class WorkerService:
         _log.info("listening", url=f"http://{self._settings.http.host}:{port}", kafka=self._settings.kafka.brokers)
         tellers = (self._tell_whether_ready(), self._tell_metrics(), self._tell_of_partitions())
         telling = [asyncio.create_task(teller) for teller in tellers]
+        warming = asyncio.create_task(asyncio.to_thread(warm_up, self._spare))
         try:
             await self._worker.run()
+            await warming
         finally:
             for task in telling:
                 task.cancel()
