@@ -2,8 +2,9 @@
 
 What is written for it reads numbers out of columns by ``np.float64`` and ``int`` (so that Python computes in the widths
 that the compiler uses) and takes every power and logarithm from a table or column that NumPy made. It makes no array:
-all come from its caller, so that numba need not count references to them (a scan of bytes takes five times as long
-where it does). Machine code is kept on disk beside the source; it is made anew when any file of the core has changed, since constants come from all.
+all come from its caller, so that numba need not count references to them (where it does, a scan of bytes takes four
+times as long). Machine code is kept on disk beside the source; it is made anew when any file of the core has changed,
+since constants come from all.
 """
 
 from __future__ import annotations

@@ -25,7 +25,6 @@ def numbers_of(seen: Seen, row: int, horizon: int) -> dict[str, float]:
     now, usual = r.sums[row, horizon], r.base[row, horizon]
     rate = 1 - math.exp(-1 / float(TAU_MINUTES[horizon]))
     usd, above = 60 * float(r.usd_per_minute[row, horizon]), float(r.above[row, horizon, C_VOLUME])
-    known = r.rhythm.usual_clump[row] >= 0
     found = {
         "usd_per_hour": usd,
         "usual_usd_per_hour": 60 * float(r.usual_usd_per_minute[row, horizon]),
@@ -43,8 +42,6 @@ def numbers_of(seen: Seen, row: int, horizon: int) -> dict[str, float]:
         "usd_in_horizon": float(now[PAID] + now[GPU]),
         "requests_per_minute": float(r.rhythm.requests_per_minute[row]),
         "jitter": float(r.rhythm.jitter[row]),
-        "requests_at_once": float(r.rhythm.clump[row]) if known else math.nan,
-        "usual_requests_at_once": float(r.rhythm.usual_clump[row]) if known else math.nan,
         "usd_of_dearest_four_hours": float(r.rhythm.cadence_most_usd[row]),
     }
     return {name: float(f"{value:.6g}") for name, value in found.items() if math.isfinite(value)}

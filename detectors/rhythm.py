@@ -1,13 +1,11 @@
 """Rhythm: how long a series has been active without a pause, how evenly, and what its hours usually cost.
 
 A person, a crowd and a scheduled job each have a rhythm of their own; a loop calls without a pause, at an even
-rate, and a job that ran every two hours and now runs each minute breaks a cadence that days have shown. A call that
-makes several of itself comes in clumps: minutes without a call stay without one, and the others hold a multiple.
+rate, and a job that ran every two hours and now runs each minute breaks a cadence that days have shown.
 """
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import msgspec
@@ -26,13 +24,6 @@ _HOUR_WEIGHT = float(1 / (1 - _HOUR_LEFT[1]))
 CADENCE_MINUTES = 240
 CADENCE_BLOCKS = 18
 """Blocks of hours whose dollars are remembered: three days."""
-_CLUMP_TAU, _CLUMP_BASE_TAU = 30.0, 1440.0
-"""Minutes of traffic that clumps are measured over, and that the usual is."""
-_CLUMP_KEPT, _CLUMP_BASE_KEPT = float(np.exp(-1 / _CLUMP_TAU)), float(np.exp(-1 / _CLUMP_BASE_TAU))
-_LEAST_CLUMPS, _LEAST_USUAL_CLUMPS = 5.0, 60.0
-_MOST_AT_ONCE = 4.0
-"""A minute counts for no more than so many times what is known: one leap of the traffic, one late row, is no clump."""
-_CLUMP_FLOOR, _CLUMP_FLOOR_WHILE_YOUNG, _YOUNG_MINUTES = 0.15, 0.3, 240
 
 
 class RhythmState(NamedTuple):
@@ -44,8 +35,6 @@ class RhythmState(NamedTuple):
     """The same of requests."""
     previous: NDArray[np.float32]
     """Requests of the last active minute."""
-    clumps: NDArray[np.float32]
-    """What :attr:`Rhythm.clump` is a ratio of, lately and usually, and what it wanders by: (rows, 5)."""
     run_start: NDArray[np.int32]
     block: NDArray[np.int32]
     block_usd: NDArray[np.float32]
@@ -62,13 +51,6 @@ class Rhythm(msgspec.Struct, frozen=True):
     calls, 0 for a clock, and blind to slow change (von Neumann, The Annals of Mathematical Statistics, 1941)."""
     requests_per_minute: Floats
     """Of an hour."""
-    clump: Floats
-    """How many requests come at once: the squared change from minute to minute over the sum of both, in the mean over
-    an hour of traffic. 1 for independent calls; times k where each call makes k, whatever their number."""
-    usual_clump: Floats
-    """The same of the day before that; negative where too little is known of either."""
-    clump_spread: Floats
-    """By how much the logarithm of their ratio wanders, with the noise of counting."""
     cadence_least_usd: Floats
     """Dollars of the cheapest block of hours of the last three days, without the newest: it may be odd already."""
     cadence_most_usd: Floats
@@ -78,8 +60,7 @@ def empty_rhythm(rows: int) -> RhythmState:
     """Columns for so many series that were never seen."""
     jumps, counted, previous = np.zeros((3, rows), np.float32)
     run_start, block = np.zeros((2, rows), np.int32)
-    clumps = np.zeros((rows, 5), np.float32)
-    return RhythmState(jumps, counted, previous, clumps, run_start, block, np.zeros((rows, CADENCE_BLOCKS), np.float32))
+    return RhythmState(jumps, counted, previous, run_start, block, np.zeros((rows, CADENCE_BLOCKS), np.float32))
 
 
 class Beats(NamedTuple):
@@ -98,7 +79,7 @@ class Beats(NamedTuple):
 def keep_rhythm(state: RhythmState, beats: Beats) -> Rhythm:
     """Take some minutes; the state is changed in place."""
     rows = len(beats.series)
-    run, told = np.empty(rows, np.int32), np.empty((7, rows))
+    run, told = np.empty(rows, np.int32), np.empty((4, rows))
     _keep(state, beats, run, _HOUR_LEFT, told)
     return Rhythm(run, *told)
 
@@ -113,7 +94,6 @@ def _keep(state: RhythmState, beats: Beats, run: NDArray[np.int32], hour_left: F
             state.run_start[series] = minute
         run[row] = minute - int(state.run_start[series]) + 1
         requests = np.float64(beats.requests[row])
-        told[2, row], told[3, row], told[4, row] = _keep_clumps(state, series, passed, requests)
         told[0, row], told[1, row] = _keep_jitter(state, series, passed, requests, hour_left)
         _turn_cadence(state, series, minute // CADENCE_MINUTES, new)
         now = (minute // CADENCE_MINUTES) % CADENCE_BLOCKS
@@ -123,8 +103,8 @@ def _keep(state: RhythmState, beats: Beats, run: NDArray[np.int32], hour_left: F
             if slot not in (now, newest):
                 least_usd = min(least_usd, np.float64(state.block_usd[series, slot]))
                 most_usd = max(most_usd, np.float64(state.block_usd[series, slot]))
-        told[5, row] = least_usd
-        told[6, row] = most_usd
+        told[2, row] = least_usd
+        told[3, row] = most_usd
         state.block_usd[series, now] = np.float64(state.block_usd[series, now]) + np.float64(beats.usd[row])
 
 
@@ -139,35 +119,6 @@ def _keep_jitter(
     counted = np.float64(state.counted[series]) * left + requests
     state.jumps[series], state.counted[series], state.previous[series] = jumps, counted, requests
     return jumps / max(counted, 1e-9), counted / _HOUR_WEIGHT
-
-
-@compiled
-def _keep_clumps(state: RhythmState, series: int, passed: int, requests: float) -> tuple[float, float, float]:
-    """How many requests come at once, lately and usually, and how much that wanders; a minute of silence is zero."""
-    if requests <= 0:
-        return 0.0, -1.0, 1.0
-    kept = state.clumps[series]
-    new, weight, base, base_weight, scale = (
-        np.float64(kept[0]), np.float64(kept[1]), np.float64(kept[2]), np.float64(kept[3]), np.float64(kept[4])
-    )  # fmt: skip
-    previous = np.float64(state.previous[series]) if passed <= 1 else 0.0
-    at_once = (requests - previous) * (requests - previous) / (requests + previous)
-    if weight > _LEAST_CLUMPS:
-        at_once = min(at_once, _MOST_AT_ONCE * max(new / weight, 0.5))
-    base = base * _CLUMP_BASE_KEPT + new * (1 - _CLUMP_KEPT)
-    base_weight = base_weight * _CLUMP_BASE_KEPT + weight * (1 - _CLUMP_KEPT)
-    new, weight = new * _CLUMP_KEPT + at_once, weight * _CLUMP_KEPT + 1
-    if not (weight > _LEAST_CLUMPS and base_weight > _LEAST_USUAL_CLUMPS):
-        kept[0], kept[1], kept[2], kept[3] = new, weight, base, base_weight
-        return 0.0, -1.0, 1.0
-    clump, usual = new / weight, base / base_weight
-    floor = _CLUMP_FLOOR_WHILE_YOUNG if base_weight < _YOUNG_MINUTES else _CLUMP_FLOOR
-    spread = max(1.25 * scale, floor)
-    noise = 1 / weight + 1 / base_weight  # variance of a logarithm, twice over the minutes that a fading sum holds
-    step = 2 * abs(clump - usual) / max(clump + usual, 1e-9)  # as a logarithm, near one, and never above two
-    scale += (min(step, 1.0) - scale) / (base_weight + 1)
-    kept[0], kept[1], kept[2], kept[3], kept[4] = new, weight, base, base_weight, scale
-    return clump, usual, math.sqrt(noise + spread * spread)
 
 
 @compiled

@@ -76,14 +76,6 @@ def _clockwork(found: Candidate, newest_model: str) -> str:
     return f"{who} calls {pace}, and {_volume(found, newest_model)}"
 
 
-def _multiplied(found: Candidate, newest_model: str) -> str:
-    number = found.numbers.get
-    now, usual = number("requests_at_once", 0.0), number("usual_requests_at_once", 0.0)
-    times = f"x{now / usual:.1f}" if usual > 0 else "several times"
-    multiplied = f"each call makes more of itself ({times} as many at once, from no more callers)"
-    return f"{multiplied}, and {_volume(found, newest_model)}"
-
-
 def _retries(found: Candidate, newest_model: str) -> str:
     number = found.numbers.get
     failing = f"{number('error_share', 0.0):.0%} of the requests fail ({number('usual_error_share', 0.0):.0%} before)"
@@ -119,7 +111,6 @@ _BY_KIND: dict[str, Callable[[Candidate, str], str]] = {
     "share_burst": _share,
     "new_model": _new_model,
     "clockwork": _clockwork,
-    "fan_out": _multiplied,
     "job_cadence": _job,
     "retry_storm": _retries,
     "idle_gpu": _idle,

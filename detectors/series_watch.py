@@ -30,7 +30,7 @@ from detectors.verdicts import ANOMALOUS, Detector, Seen, Verdicts, side_by_side
 
 SAMPLE_ONE_IN = 64
 """One of so many minutes of a service is an example for what learns of the usual."""
-SETTLED_MINUTES = 120
+_SAMPLED_AFTER_MINUTES = 120
 WORTH_A_LOOK_USD_PER_HOUR = 0.1
 """Rows whose every driver costs less than this above the usual are not judged."""
 ROWS_AT_ONCE = 4096
@@ -218,7 +218,7 @@ def _sampled(series: SeriesState, known: Known, role: NDArray[np.int8]) -> NDArr
     """Rows that are examples of the usual: a fixed share of the minutes of settled services and of their models."""
     luck = (series.hashes[known.series] + known.minute.astype(np.uint32)) * np.uint32(2654435761)
     sampled = ((luck >> np.uint32(16)) % SAMPLE_ONE_IN == 0) & ((role == SERVICE) | (role == MODEL))
-    return np.asarray(sampled & (known.active_minutes >= SETTLED_MINUTES), np.bool_)
+    return np.asarray(sampled & (known.active_minutes >= _SAMPLED_AFTER_MINUTES), np.bool_)
 
 
 def _teams(series: SeriesState, teams: TeamChanges, seen: Seen) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from detectors.kinds.clockwork import Clockwork
 from detectors.kinds.driver_step import DriverStep
-from detectors.kinds.fan_out import FanOut
 from detectors.kinds.idle_gpu import IdleGpu
 from detectors.kinds.job_cadence import JobCadence
 from detectors.kinds.new_model import NewModel
@@ -23,7 +22,6 @@ KINDS: dict[str, type[Detector]] = {
     for kind in (
         Clockwork,
         DriverStep,
-        FanOut,
         IdleGpu,
         JobCadence,
         NewModel,

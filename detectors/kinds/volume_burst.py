@@ -29,7 +29,7 @@ class VolumeBurst(Detector, frozen=True, kw_only=True):
     threshold: Annotated[float, Meta(gt=0)] = 1.0
     natural_per_week: Annotated[float, Meta(gt=0)] = 1.5
     tail: Annotated[float, Meta(gt=0)] = 0.4
-    budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.03
+    budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.06
     least_excess_usd: Annotated[float, Meta(ge=0)] = 10.0
     rare_ratio: Annotated[float, Meta(gt=0)] = 4.5
     rare_ratio_of_several_models: Annotated[float, Meta(gt=0)] = 1.2

@@ -51,8 +51,8 @@ STOP_SECONDS = 60.0
 _LOOK_SECONDS = 5.0
 
 _SCHEMAS = {
-    "watch": ("watch/2 by {shape}",),
-    "incidents": ("incidents/2 by {shape}",),
+    "watch": ("watch/3 by {shape}",),
+    "incidents": ("incidents/3 by {shape}",),
     "deliver": ("deliver/2", "deliver/1"),
 }
 """Of each agent's state: the version that is written, then the older ones that are read as well."""
@@ -236,7 +236,7 @@ class KafkaWorker:
             lambda output: loop.call_soon_threadsafe(parts.observe_intake, output), self._passing,
         )  # fmt: skip
         await app.start()
-        # A thread and a loop of its own: what is compiled, compressed or waited for there leaves this one to the agents.
+        # A thread and a loop of its own: while it compresses or runs compiled code, the agents have their turn.
         taking = asyncio.create_task(asyncio.to_thread(asyncio.run, intake.run()), name="intake")
         ended = asyncio.create_task(app.wait_until_stopped(), name="faust")
         stopping = asyncio.create_task(self._stopping.wait())

@@ -85,10 +85,6 @@ SCENARIOS: dict[str, Scenario] = {
         _TALK, {"requests": 400, "input_tokens": 360_000, "output_tokens": 48_000}, "requests",
         warm_minutes=26 * 60, within_minutes=120, every_minutes=1,
     ),
-    "fan_out": Scenario(
-        _TALK, {"requests": 400, "input_tokens": 360_000, "output_tokens": 48_000}, "requests",
-        deployed=True, within_minutes=56, every_minutes=2,
-    ),
     "new_model": Scenario({**_BUSY, "model": "small"}, {"model": "large"}, "model_mix"),
     "retry_storm": Scenario(
         _BUSY, {"requests": 4_000, "errors": 3_600, "input_tokens": 3_600_000, "output_tokens": 480_000}, "requests",
