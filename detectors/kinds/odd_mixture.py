@@ -32,6 +32,8 @@ class OddMixtureState(msgspec.Struct):
     examples: NDArray[np.float32]
     offered: int = 0
     grown_at: int = -(2**31)
+    grown_from: int = 0
+    """How many examples had been offered by then."""
     forest: Forest | None = None
 
 
@@ -120,11 +122,14 @@ class OddMixture(Detector, frozen=True, kw_only=True):
             if place < self.reservoir:
                 examples = examples.copy()
                 examples[place] = row
-        grown_at, forest = state.grown_at, state.forest
-        if len(examples) >= self.least_examples and minute - grown_at >= self.refit_minutes:
-            forest = trees_of.fit(examples, self.trees, self.seed + minute // self.refit_minutes)
-            grown_at = minute
-        return OddMixtureState(examples, offered, grown_at, forest)
+        if len(examples) < self.least_examples or not self._is_due(state, offered, minute):
+            return OddMixtureState(examples, offered, state.grown_at, state.grown_from, state.forest)
+        forest = trees_of.fit(examples, self.trees, self.seed + minute // self.refit_minutes)
+        return OddMixtureState(examples, offered, minute, offered, forest)
+
+    def _is_due(self, state: OddMixtureState, offered: int, minute: int) -> bool:
+        """Whether half of all examples are news to the forest: the reservoir is of all time, and changes no faster."""
+        return offered >= 2 * state.grown_from and minute - state.grown_at >= self.refit_minutes
 
 
 def _examples(seen: Seen) -> NDArray[np.bool_]:
