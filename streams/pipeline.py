@@ -22,13 +22,6 @@ class StateMismatchError(Exception):
     """Saved states do not fit the stages; the sentence says which and what to do."""
 
 
-class Watched(msgspec.Struct, frozen=True):
-    """What intake and the watches made of some messages; incidents are still to come."""
-
-    intake: IntakeOutput
-    reports: list[MinuteReport]
-
-
 class Passed(msgspec.Struct, frozen=True):
     """What the stages made of some messages."""
 
@@ -135,31 +128,27 @@ class Pipeline:
 
     def feed(self, messages: Sequence[RawMessage]) -> Passed:
         """Take messages of one raw partition, in its order."""
-        return self.judge(self.watch(messages))
+        return self.pass_on(self.take_in(messages))
 
-    def watch(self, messages: Sequence[RawMessage]) -> Watched:
+    def take_in(self, messages: Sequence[RawMessage]) -> IntakeOutput:
         """Do the first half of :meth:`feed`, which may be done while the second half is of messages before."""
         self.intake_state, output = self._stages.intake.step(self.intake_state, messages)
-        return self._watch(output)
+        return output
 
-    def judge(self, watched: Watched) -> Passed:
+    def pass_on(self, output: IntakeOutput) -> Passed:
         """Do the second half, in the order of the first."""
-        self._incidents, alerts = self._stages.incidents.step(self._incidents, *watched.reports)
-        refused = [unknown_alert(said) for said in self._incidents.refused]
-        return Passed(watched.intake, watched.reports, alerts, refused)
-
-    def _watch(self, output: IntakeOutput) -> Watched:
         reports: list[MinuteReport] = []
         for shard, frame in output.frames.items():
             self._watches[shard], made = self._stages.watches[shard].step(self._watches[shard], frame)
             reports += made
         reports.sort(key=lambda report: (report.minute, report.shard))
-        return Watched(output, reports)
+        self._incidents, alerts = self._stages.incidents.step(self._incidents, *reports)
+        return Passed(output, reports, alerts, [unknown_alert(said) for said in self._incidents.refused])
 
     def heartbeat(self, partition: int, minute: int) -> Passed:
         """Say that a raw partition has shown all up to a minute."""
         self.intake_state, output = self._stages.intake.heartbeat(self.intake_state, partition, minute)
-        return self.judge(self._watch(output))
+        return self.pass_on(output)
 
     def changes(self) -> Iterator[Part]:
         """Give what is not written yet of the states; once taken it counts as written. No step is made meanwhile."""

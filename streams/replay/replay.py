@@ -13,10 +13,10 @@ from typing import BinaryIO, cast
 import msgspec
 
 from detectors.events import Alert
-from detectors.intake import RawMessage, Reject
+from detectors.intake import IntakeOutput, RawMessage, Reject
 from detectors.reports import MinuteReport
 from streams.app import Stages
-from streams.pipeline import Passed, Pipeline, Watched
+from streams.pipeline import Passed, Pipeline
 
 MESSAGES_AT_ONCE = 10_000
 
@@ -85,8 +85,8 @@ def replay(
         lines = enumerate(lines_of(feedback))
         summary.count(pipeline.feed([RawMessage("feedback", 0, n, line) for n, line in lines]), tell)
     messages = (RawMessage("usage", 0, n, line) for n, line in enumerate(lines_of(usage)))
-    for read, watched in _watched_ahead(pipeline, messages):
-        summary.count(pipeline.judge(watched), tell)
+    for read, output in _read_ahead(pipeline, messages):
+        summary.count(pipeline.pass_on(output), tell)
         tell.progress(read)
     if pipeline.high_minute is not None:
         lateness = stages.intake.settings.allowed_lateness_minutes
@@ -94,12 +94,12 @@ def replay(
     return summary
 
 
-def _watched_ahead(pipeline: Pipeline, messages: Iterator[RawMessage]) -> Iterator[tuple[int, Watched]]:
-    """Watch some thousand messages at a time, the next ones in a thread while those before are judged."""
+def _read_ahead(pipeline: Pipeline, messages: Iterator[RawMessage]) -> Iterator[tuple[int, IntakeOutput]]:
+    """Take in some thousand messages at a time, the next ones in a thread while those before are judged."""
 
-    def read() -> tuple[int, Watched]:
+    def read() -> tuple[int, IntakeOutput]:
         batch = list(islice(messages, MESSAGES_AT_ONCE))
-        return len(batch), pipeline.watch(batch)
+        return len(batch), pipeline.take_in(batch)
 
     with ThreadPoolExecutor(1) as reader:
         coming = reader.submit(read)
