@@ -18,7 +18,7 @@ from detectors.reports import MinuteReport
 from streams.app import Stages
 from streams.pipeline import Passed, Pipeline
 
-MESSAGES_AT_ONCE = 10_000
+MESSAGES_AT_ONCE = 20_000
 
 
 class Listeners(msgspec.Struct, frozen=True):
