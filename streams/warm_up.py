@@ -7,7 +7,7 @@ from streams.app import Stages
 from streams.pipeline import Pipeline
 
 _EVENT = (
-    b'{"id":"1","time":"2025-10-01T%02d:00:00Z","source":"warm-up","service":"warm-up","model":"none","requests":1}'
+    b'{"id":"%d","time":"2025-10-01T%02d:00:00Z","source":"warm-up","service":"warm-up","model":"none","requests":1}'
 )
 
 
@@ -20,5 +20,5 @@ def warm_up(stages: Stages) -> None:
         Of one raw partition. They are spent on this: what they are given stays in them.
     """
     pipeline = Pipeline(stages)
-    for hour in range(2):  # the second closes the minute of the first
-        pipeline.feed([RawMessage("usage", 0, hour, _EVENT % hour)])
+    for hour in range(2):  # the second closes the minute of the first; of a single row, columns have another layout
+        pipeline.feed([RawMessage("usage", 0, 2 * hour + n, _EVENT % (n, hour)) for n in range(2)])

@@ -124,10 +124,9 @@ class WorkerService:
         _log.info("listening", url=f"http://{self._settings.http.host}:{port}", kafka=self._settings.kafka.brokers)
         tellers = (self._tell_whether_ready(), self._tell_metrics(), self._tell_of_partitions())
         telling = [asyncio.create_task(teller) for teller in tellers]
-        warming = asyncio.create_task(asyncio.to_thread(warm_up, self._spare))
         try:
+            await asyncio.to_thread(warm_up, self._spare)  # before it holds partitions: compiling may take a minute
             await self._worker.run()
-            await warming
         finally:
             for task in telling:
                 task.cancel()
