@@ -12,7 +12,7 @@ from tests.faults.run import Run
 
 @pytest.mark.long
 def test_without_the_fence_a_sleeper_that_wakes_up_is_noticed(run: Run) -> None:
-    sleeper = run.worker("sleeper").begin("watch-*: before begin@4:pause", "--without", "fence")
+    sleeper = run.worker("sleeper").begin("watch-*: before begin@3:pause", "--without", "fence")  # two acquire
     run.send_until(lambda: sleeper.was_struck, sleeper)
     run.worker("successor").begin("", "--without", "fence")
     run.send(4)
