@@ -20,11 +20,19 @@ from tests.benchmarks.kafka.load import Load
 from tests.benchmarks.kafka.throughput import ours
 from tests.benchmarks.places import say
 from tests.faults.receiver import Receiver
-from tests.kafka.reading import Record, read
+from tests.kafka.reading import Record, read, wait_for
 
 SECONDS = 60
 ALERT_EVERY_MINUTES = 2
 _TIME = b'"time":"'
+
+
+_ROUTES = """
+receivers: {hook: {type: webhook, url_env: HOOK}}
+default: [hook]
+digest: {after_minutes: null}
+"""
+"""Event time is no time of the clock here: no alert is of the past."""
 
 
 class Arrivals:
@@ -34,6 +42,11 @@ class Arrivals:
         self.receiver = Receiver()
         self._at: list[float] = []
         self.receiver.on_post = lambda _: self._at.append(time.time())
+
+    @property
+    def told(self) -> int:
+        """How many words have arrived."""
+        return len(self._at)
 
     def of(self, alert: Alert) -> float:
         """Return when a word of an alert arrived."""
@@ -68,7 +81,7 @@ def _measure(address: str, load: Load, rate: float) -> tuple[list[float], list[f
     """Return, for each alert, the seconds since its event was sent, and since its minute closed."""
     arrivals = Arrivals()
     ground = Ground(address, load.partitions)
-    (ground.folder / "routes.yaml").write_text("receivers: {hook: {type: webhook, url_env: HOOK}}\ndefault: [hook]\n")
+    (ground.folder / "routes.yaml").write_text(_ROUTES)
     worker = ground.worker(HOOK=arrivals.receiver.url, NO_PROXY="127.0.0.1", no_proxy="127.0.0.1")
     try:
         worker.wait_until_ready()
@@ -76,6 +89,8 @@ def _measure(address: str, load: Load, rate: float) -> tuple[list[float], list[f
         filling = ground.filling(load.file(), rate)
         until_judged(ground.kafka, load)
         filling.wait()
+        alerts = len(read(ground.kafka, "alerts"))
+        wait_for(lambda: arrivals.told >= alerts, "the webhook to be told of everything")
         worker.stop()
     finally:
         worker.end()

@@ -85,7 +85,8 @@ class Load(msgspec.Struct, frozen=True):
         output_tokens = (requests * draw.normal(300, 20, many)).astype(int)
         time = self.time_of(minute)
         if self.alert_every_minutes and minute % self.alert_every_minutes == 0:
-            who = minute // self.alert_every_minutes % self.services * 2
+            others = self.services - 1 - self.closed_by  # the last one's must be its first, or it opens no incident
+            who = minute // self.alert_every_minutes % others * 2
             yield 0, self._unpriced(minute, who)
         for gateway in range(self.gateways):
             for who in range(many[1]):
