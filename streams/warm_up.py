@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from detectors.intake import RawMessage
-from streams.app import Stages
+from detectors.prices import PriceTable
+from streams.app import Plan, build_stages
 from streams.pipeline import Pipeline
 
 _EVENT = (
@@ -11,14 +12,8 @@ _EVENT = (
 )
 
 
-def warm_up(stages: Stages) -> None:
-    """Load what stages call, so that the first real message does not wait for it.
-
-    Parameters
-    ----------
-    stages
-        Of one raw partition. They are spent on this: what they are given stays in them.
-    """
-    pipeline = Pipeline(stages)
+def warm_up(plan: Plan, prices: PriceTable) -> None:
+    """Load what the stages of a plan (for one raw partition) call, so that no real message waits for it."""
+    pipeline = Pipeline(build_stages(plan, prices))
     for hour in range(2):  # the second closes the minute of the first; of a single row, columns have another layout
         pipeline.feed([RawMessage("usage", 0, 2 * hour + n, _EVENT % (n, hour)) for n in range(2)])

@@ -74,9 +74,8 @@ class WorkerService:
         passing: Passing = no_passing,
     ) -> None:
         plan = plan_of(settings, raw_partitions=settings.kafka.usage_partitions)
-        prices = build_prices(settings.prices)
-        stages = build_stages(plan, prices)
-        self._spare = build_stages(plan_of(settings), prices)
+        self._prices = build_prices(settings.prices)
+        stages = build_stages(plan, self._prices)
         self._settings = settings
         self._port = settings.http.port if port is None else port
         self._detectors = tuple(detector.title for detector in plan.detectors if not detector.pooled)
@@ -125,7 +124,8 @@ class WorkerService:
         tellers = (self._tell_whether_ready(), self._tell_metrics(), self._tell_of_partitions())
         telling = [asyncio.create_task(teller) for teller in tellers]
         try:
-            await asyncio.to_thread(warm_up, self._spare)  # before it holds partitions: compiling may take a minute
+            # Before it holds partitions: compiling may take a minute.
+            await asyncio.to_thread(warm_up, plan_of(self._settings), self._prices)
             await self._worker.run()
         finally:
             for task in telling:

@@ -50,6 +50,7 @@ def test_without_a_safeguard_a_crash_is_noticed(run: Run, safeguard: str, strike
 def test_a_lost_input_is_noticed_by_its_number_and_read_again(run: Run) -> None:
     worker = run.worker("one").begin("watch-1@20:lose")
     run.send_until(lambda: worker.has_ended, worker)
+    assert worker.has_said("InputGapError"), worker.log[-3000:]
     worker.begin()
     run.finish()
 

@@ -25,7 +25,7 @@ def loaded():
 
 settings = load(Path("config"))
 prices = build_prices(settings.prices)
-warm_up(build_stages(plan_of(settings), prices))
+warm_up(plan_of(settings), prices)
 before = loaded()
 with gzip.open("tests/sample/usage.ndjson.gz") as lines:
     Pipeline(build_stages(plan_of(settings), prices)).feed(

@@ -43,11 +43,6 @@ class Arrivals:
         self._at: list[float] = []
         self.receiver.on_post = lambda _: self._at.append(time.time())
 
-    @property
-    def told(self) -> int:
-        """How many words have arrived."""
-        return len(self._at)
-
     def of(self, alert: Alert) -> float:
         """Return when a word of an alert arrived."""
         keys = [key for key, _ in self.receiver.told()]
@@ -89,15 +84,15 @@ def _measure(address: str, load: Load, rate: float) -> tuple[list[float], list[f
         filling = ground.filling(load.file(), rate)
         until_judged(ground.kafka, load)
         filling.wait()
-        alerts = len(read(ground.kafka, "alerts"))
-        wait_for(lambda: arrivals.told >= alerts, "the webhook to be told of everything")
+        alerts = read(ground.kafka, "alerts")
+        wait_for(lambda: len(arrivals.receiver.told()) >= len(alerts), "the webhook to be told of everything")
         worker.stop()
     finally:
         worker.end()
         arrivals.receiver.close()
     shown = _shown_by_partition(read(ground.kafka, "usage"))
     sent, closed = [], []
-    for record in read(ground.kafka, "alerts"):
+    for record in alerts:
         alert = msgspec.json.decode(record.value, type=Alert)
         if alert.state == "firing" and alert.detector == "unpriced_model":
             minute, arrived = minute_of(alert.time), arrivals.of(alert)
