@@ -65,11 +65,20 @@ class Candidate(msgspec.Struct, frozen=True):
     """The fired driver's level before and after, in its own unit; 0 where it has none."""
     active_minutes_since_deployment: int
     kind: str = ""
+    speaker: SeriesName = SeriesName((), ())
+    """The series whose row the detector spoke of."""
+    fired: str = ""
+    """The driver that it spoke of; ``driver`` may name another, which explains more."""
     numbers: dict[str, float] = {}
     """The numbers behind the sentence, by the names that docs/formats.md lists."""
     reason: str = ""
     """A rule's own sentence; empty for detectors, whose sentence is made of the numbers."""
     action: str = ""
+
+    @property
+    def word(self) -> tuple[SeriesName, str, str]:
+        """What was said: of which series, by which detector, of which driver."""
+        return self.speaker, self.detector, self.fired
 
     @property
     def is_by_chance(self) -> bool:
@@ -174,6 +183,8 @@ def _candidates(
             _level(after[row], driver),
             int(seen.active_minutes_since_deployment[row]),
             kind=detector.kind,
+            speaker=series,
+            fired=DRIVERS[int(said.driver[row])],
             numbers=numbers_of(seen, row, horizon),
         )
 

@@ -12,6 +12,7 @@ from detectors import codec
 from detectors.events import DeploymentEvent, Feedback
 from detectors.series import SeriesName
 from detectors.spends import Spend
+from detectors.standing import Standing
 from detectors.verdicts import Seen, Verdicts
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -41,6 +42,8 @@ class MinuteReport(msgspec.Struct, frozen=True):
     duplicates: int = 0
     late: int = 0
     feedback: list[Feedback] = []
+    standing: list[Standing] = []
+    """What was odd and still is."""
 
     def encode(self) -> bytes:
         """Bytes that :meth:`decode` reads."""

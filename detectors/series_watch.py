@@ -26,6 +26,7 @@ from detectors.reports import SeriesReport, by_minute_and_name, merge, take
 from detectors.residuals import excess_of, look_around, residuals_of
 from detectors.rhythm import Rhythm
 from detectors.series import MODEL, OTHER, SERVICE, SeriesName, SeriesState, SeriesTable, TeamChanges, View, team_at
+from detectors.standing import Holds, Standing, Words, follow, nothing_held
 from detectors.verdicts import ANOMALOUS, Detector, Seen, Verdicts, side_by_side
 
 SAMPLE_ONE_IN = 64
@@ -46,6 +47,8 @@ class SeriesWatchState(msgspec.Struct):
     deployed: DeployedState
     key_last: NDArray[np.int32]
     """The minute in which each key was last active."""
+    holds: Holds = msgspec.field(default_factory=nothing_held)
+    """What was odd and still is."""
 
 
 class _Rows(NamedTuple):
@@ -65,6 +68,8 @@ class _Rows(NamedTuple):
 class _Spoken(msgspec.Struct, frozen=True):
     """Rows that somebody speaks of or asks for, with what they are called; see :class:`SeriesReport`."""
 
+    rows: NDArray[np.intp]
+    """Their places among the rows that were judged together."""
     names: list[SeriesName]
     teams: list[str]
     principals: list[str]
@@ -93,16 +98,19 @@ class SeriesWatch:
         self._pooled = pooled
         self._looks_at_all = any(detector.wants_cheap_rows for detector in pooled)
         self._baselines = Baselines()
+        self._titles = [detector.title for detector in detectors]
+        self._held = np.array([detector.place == "service" for detector in detectors], bool)
 
     def start(self) -> SeriesWatchState:
         """Nothing seen yet."""
         table, baselines = self.table.start(), self._baselines.start()
-        return SeriesWatchState(table, baselines, parts_start(), nothing_deployed(), np.zeros(0, np.int32))
+        nothing = parts_start(), nothing_deployed(), np.zeros(0, np.int32), nothing_held()
+        return SeriesWatchState(table, baselines, *nothing)
 
     def step(
         self, state: SeriesWatchState, closed: ClosedRows, deployments: list[list[DeploymentEvent]], keys: list[Key]
-    ) -> tuple[SeriesWatchState, list[SeriesReport | None]]:
-        """Judge closed minutes, in order; None for those of which nobody speaks.
+    ) -> tuple[SeriesWatchState, list[SeriesReport | None], list[Standing]]:
+        """Judge closed minutes, in order: a report of each, None where nobody speaks; and what still stands.
 
         Parameters
         ----------
@@ -116,19 +124,23 @@ class SeriesWatch:
             All keys so far, in an order that only grows; ``key`` of the rows points into it.
         """
         if not len(closed.at):
-            return state, []
+            return state, [], []
         self._extend(state, keys)
         series = state.series
         teams = self.table.count_teams(series, keys, closed)
         notes = notes_of(state.deployed, series, self.table, list(zip(closed.at.tolist(), deployments, strict=True)))
         active = active_series(closed, series.of_key, series.whole, state.key_last)
         since = since_deployment(state.deployed, notes, series, active)
-        spoken = []
+        spoken: list[_Spoken] = []
+        standing: list[Standing] = []
         for rows, at in self._in_blocks(state, active):
             looked_at, excess = self._worth_a_look(rows)
             seen = _seen(rows, (since[0][at][looked_at], since[1][at][looked_at]), excess, looked_at)
-            spoken += self._speak(series, teams, rows, seen, looked_at)
-        return state, _by_minute(spoken, closed.at)
+            said = self._speak(series, teams, rows, seen, looked_at)
+            words = _words(said, self._held)
+            state.holds, still = follow(state.holds, rows.known, words, series.names, self._titles)
+            spoken, standing = spoken + said, standing + still
+        return state, _by_minute(spoken, closed.at), standing
 
     def note(self, state: SeriesWatchState, minute: int, deployments: list[DeploymentEvent]) -> None:
         """Keep deployments after which nothing has closed yet."""
@@ -181,7 +193,7 @@ class SeriesWatch:
         blamed = culprits(series, rows.known, rows.above_usd, looked_at[chosen])
         told = take(seen, chosen)
         verdicts = side_by_side([detector.step(None, told)[1] for detector in self.detectors], len(told))
-        return [_Spoken(names, _teams(series, teams, told), blamed, told, verdicts)]
+        return [_Spoken(looked_at[chosen], names, _teams(series, teams, told), blamed, told, verdicts)]
 
     def _anomalous(self, seen: Seen) -> NDArray[np.bool_]:
         """Rows, in the order of their roles, of which some detector says so."""
@@ -212,6 +224,24 @@ def _seen(
     parts = parts_of(rows.known, rows.models, looked_at)
     unpriced, role = rows.unpriced[looked_at], rows.role[looked_at]
     return Seen(residuals, role, rows.cohort[looked_at], *since, unpriced, *excess, parts, rows.sampled[looked_at])
+
+
+def _words(said: list[_Spoken], held: NDArray[np.bool_]) -> Words:
+    """What those detectors have said whose series are held, in the order of rows."""
+    if not said:
+        return _NO_WORDS
+    (spoken,) = said
+    verdicts = spoken.verdicts
+    which, detector = np.nonzero((verdicts.status == ANOMALOUS) & held)
+    order = np.lexsort((detector, spoken.rows[which]))
+    which, detector = which[order], detector[order]
+    horizon = verdicts.horizon[which, detector]
+    usual = spoken.seen.residuals.usual_usd_per_minute[which, horizon]
+    row, driver = spoken.rows[which].astype(np.int32), verdicts.driver[which, detector]
+    return Words(row, detector.astype(np.int16), driver, horizon, usual)
+
+
+_NO_WORDS = Words(np.zeros(0, np.int32), np.zeros(0, np.int16), np.zeros(0, np.int8), np.zeros(0, np.int8), np.zeros(0))
 
 
 def _sampled(series: SeriesState, known: Known, role: NDArray[np.int8]) -> NDArray[np.bool_]:

@@ -13,6 +13,7 @@ from detectors.ledger import Ledger, due_deployments, due_feedback
 from detectors.reports import MinuteReport
 from detectors.series_watch import SeriesWatch
 from detectors.spends import Spends
+from detectors.standing import Standing
 from detectors.watch_state import WatchPages, WatchState
 
 
@@ -48,11 +49,14 @@ class Watch:
         keys = state.ledger.keys
         closed = self._ledger.apply(state.ledger, frame)
         made = [due_deployments(state.ledger, minute) for minute in closed.at.tolist()]
-        state.series, judged = self._series.step(state.series, closed, made, keys)
+        state.series, judged, standing = self._series.step(state.series, closed, made, keys)
         said = [due_feedback(state.ledger, minute) for minute in closed.at.tolist()]
+        still: dict[int, list[Standing]] = {}
+        for one in standing:
+            still.setdefault(one.minute, []).append(one)
         minutes = zip(closed.at.tolist(), judged, self._spends.of(keys, closed), made, said, strict=True)
         reports = [
-            MinuteReport(self._shard, at, at, report, spend, due, feedback=decided)
+            MinuteReport(self._shard, at, at, report, spend, due, feedback=decided, standing=still.get(at, []))
             for at, report, spend, due, decided in minutes
         ]
         if reports:

@@ -9,6 +9,7 @@ import msgspec
 from detectors.admission import NEVER
 from detectors.events import DeploymentEvent, Feedback, Intent, Severity
 from detectors.judge import Candidate
+from detectors.standing import TOLD_EVERY_MINUTES, Standing
 
 
 class Incident(msgspec.Struct):
@@ -19,6 +20,7 @@ class Incident(msgspec.Struct):
     first: Candidate
     onset: int
     last_minute: int
+    """The last minute in which it was still so."""
     severity: Severity
     intent: Intent
     deployment: DeploymentEvent | None
@@ -30,6 +32,12 @@ class Incident(msgspec.Struct):
     told_minute: int
     told_excess_usd: float
     families: list[str]
+    odd_minute: int = NEVER
+    """The last minute in which a detector spoke of it."""
+    stood_minute: int = NEVER
+    """When it was told last that it is still so; when it opened, before that."""
+    stood_excess_usd: float = 0.0
+    """What it had cost above the usual by then."""
     deployments_known: int = 0
     paged_minute: int = NEVER
     sequence: int = 0
@@ -54,13 +62,25 @@ class Incident(msgspec.Struct):
             self.usd_per_hour = found.usd_per_hour
         else:
             self.usd_per_hour = max(self.usd_per_hour, found.usd_per_hour)
-        self.last_minute = found.minute
+        self.last_minute = self.odd_minute = found.minute
         if family not in self.families:
             self.families.append(family)
 
+    def stand(self, said: Standing) -> None:
+        """Hear that it is still so, and what it costs above what was usual when it began.
+
+        What detectors count above a baseline that learns is too little; so the larger of both counts.
+        """
+        since = max(self.stood_minute, said.minute - TOLD_EVERY_MINUTES)
+        counted = self.stood_excess_usd + said.usd_per_hour / 60 * (said.minute - since)
+        self.excess_usd = max(self.excess_usd, counted)
+        self.stood_minute, self.stood_excess_usd = said.minute, self.excess_usd
+        if said.minute > self.last_minute:
+            self.last_minute, self.usd_per_hour = said.minute, said.usd_per_hour
+
     def follow(self, found: Candidate) -> None:
         """Take a rule's finding: it says itself what it has come to."""
-        self.first, self.last_minute = found, found.minute
+        self.first, self.last_minute, self.odd_minute = found, found.minute, found.minute
         self.excess_usd, self.usd_per_hour = max(self.excess_usd, found.excess_usd), found.usd_per_hour
 
 

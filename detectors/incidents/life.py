@@ -24,6 +24,10 @@ from detectors.incidents.severity import RANK, Scale, Weighed
 from detectors.incidents.spending import Spending
 from detectors.judge import Candidate
 from detectors.prices import NANO
+from detectors.series import SeriesName
+from detectors.standing import Standing
+
+Word = tuple[SeriesName, str, str]
 
 _FAR_DEARER = 5.0
 """A second cause pages beside an open page if it burns so many times as much."""
@@ -98,13 +102,37 @@ class Life:
             return [self._reopen(state, key, former, found)]
         return [self._open(state, key, found, weighed)]
 
+    def stand(self, state: Lives, standing: list[Standing], minute: int) -> list[Alert]:
+        """Let what is still so keep its page open, or open it again where it was only silent for a while."""
+        pages = {incident.first.word: key for key, incident in state.open.items() if incident.severity == "page"}
+        over: dict[Word, Incident] = {}
+        for former in reversed(state.ended.values()):
+            if (former.ended_minute or NEVER) + self._settings.quiet_after_page_minutes < minute:
+                break
+            if former.severity == "page":
+                over.setdefault(former.first.word, former)
+        alerts: list[Alert] = []
+        for said in sorted(standing, key=lambda said: said.word):
+            if said.word in pages:
+                incident = state.open[pages[said.word]]
+                incident.stand(said)
+                alerts += self._tell_if_grown(state, incident, said.minute)
+            elif said.word in over:
+                former = over.pop(said.word)
+                key = former.place if former.place not in state.open else _apart(former.place, former.families[0])
+                if key not in state.open:
+                    incident = self._back(state, key, former, said.minute)
+                    incident.stand(said)
+                    alerts.append(self._alert(state, incident, said.minute, "updated"))
+        return alerts
+
     def take_finding(self, state: Lives, found: Candidate, severity: Severity) -> list[Alert]:
         """Let a rule's finding open an incident, or add to its own: it has no part in what detectors see there."""
         key = _apart(place_of(found), found.detector)
         incident = state.open.get(key)
         if incident is not None:
             incident.follow(found)
-            return self._tell_if_grown(state, incident, found)
+            return self._tell_if_grown(state, incident, found.minute)
         rests = self._rests(state, found)
         weighed = Weighed("ticket" if rests else severity, 0.0, 0.0, is_rare_and_dear=severity == "page")
         if (former := self._former(state, found, weighed)) is not None:
@@ -157,7 +185,7 @@ class Life:
                 return [ended, self._reopen(state, key, former, found)]
             if RANK[weighed.severity] > RANK[incident.severity]:
                 return [self._raise(state, incident, found, weighed)]
-        return self._tell_if_grown(state, incident, found)
+        return self._tell_if_grown(state, incident, found.minute)
 
     def _raise(self, state: Lives, incident: Incident, found: Candidate, weighed: Weighed) -> Alert:
         """Make an incident graver."""
@@ -167,23 +195,34 @@ class Life:
         self._explain(state, incident, found)
         return self._alert(state, incident, found.minute, "firing")
 
-    def _tell_if_grown(self, state: Lives, incident: Incident, found: Candidate) -> list[Alert]:
+    def _tell_if_grown(self, state: Lives, incident: Incident, minute: int) -> list[Alert]:
         grown = incident.excess_usd > 2 * incident.told_excess_usd
-        due = found.minute - incident.told_minute >= self._settings.update_every_minutes
+        due = minute - incident.told_minute >= self._settings.update_every_minutes
         tells = grown and due and not incident.is_settled
-        return [self._alert(state, incident, found.minute, "updated")] if tells else []
+        return [self._alert(state, incident, minute, "updated")] if tells else []
 
     def _is_another(self, state: Lives, incident: Incident, found: Candidate, family: str) -> bool:
         """Whether a candidate is a second cause beside an open incident: another family that would page by itself.
 
-        Beside a page it has to be far dearer; beside what somebody has settled it has not.
+        Beside a page it has to be far dearer; beside what somebody has settled, or what detectors have long been
+        silent of, it has not.
         """
-        if family in incident.families or not (incident.severity == "page" or incident.is_settled):
+        if family in incident.families or found.word == incident.first.word:
+            return False
+        if incident.severity != "page" and not incident.is_settled:
             return False
         dearest = max(incident.usd_per_hour, incident.first.usd_per_hour)
-        if not incident.is_settled and found.usd_per_hour <= _FAR_DEARER * dearest:
+        stands_apart = incident.is_settled or self._only_stands(incident, found)
+        if not stands_apart and found.usd_per_hour <= _FAR_DEARER * dearest:
             return False
         return self._weigh(state, found, self._meant(state, found)).severity == "page"
+
+    def _only_stands(self, incident: Incident, found: Candidate) -> bool:
+        """Whether a page would be over for its detectors, and its place at rest no more for what is found."""
+        if found.minute < incident.odd_minute + self._settings.resolve_after_minutes:
+            return False
+        rested = found.minute >= incident.paged_minute + self._settings.quiet_after_page_minutes // 2
+        return rested or self._budget.detector(found.detector).names_its_driver
 
     def _open(self, state: Lives, key: str, found: Candidate, weighed: Weighed) -> Alert:
         place = place_of(found)
@@ -191,11 +230,12 @@ class Life:
         seed = place if found.is_by_chance else key
         incident = Incident(
             alert_id=alert_id_of(self._organisation, seed, found.minute),
-            place=place, first=found, onset=onset_of(found), last_minute=found.minute, severity=weighed.severity,
+            place=place, first=found, onset=onset_of(found), last_minute=found.minute, odd_minute=found.minute,
+            severity=weighed.severity,
             intent=self._meant(state, found), deployment=None, p_value=weighed.p_value, per_year=weighed.per_year,
             observed_nano=round(found.observed_usd_per_hour / 60 * found.horizon_minutes / 2 * NANO),
             excess_usd=found.excess_usd, usd_per_hour=found.usd_per_hour, told_minute=found.minute,
-            told_excess_usd=0.0, families=[family],
+            told_excess_usd=0.0, families=[family], stood_minute=found.minute, stood_excess_usd=found.excess_usd,
         )  # fmt: skip
         self._explain(state, incident, found)
         state.open[key] = incident
@@ -203,16 +243,20 @@ class Life:
 
     def _reopen(self, state: Lives, key: str, incident: Incident, found: Candidate) -> Alert:
         """Let an incident that was over go on."""
-        del state.ended[incident.alert_id]
-        incident.away_minutes, incident.ended_minute = found.minute - (incident.ended_minute or found.minute), None
+        incident = self._back(state, key, incident, found.minute)
         incident.grow(found, incident.families[0])
-        state.open[key] = incident
         return self._alert(state, incident, found.minute, "updated")
+
+    def _back(self, state: Lives, key: str, incident: Incident, minute: int) -> Incident:
+        del state.ended[incident.alert_id]
+        incident.away_minutes, incident.ended_minute = minute - (incident.ended_minute or minute), None
+        state.open[key] = incident
+        return incident
 
     def _end(self, state: Lives, key: str, minute: int, because: str) -> Alert:
         incident = state.open.pop(key)
         if incident.severity == "page":
-            self._rest(state, incident, minute)
+            self._rest(state, incident, min(minute, incident.odd_minute + self._settings.resolve_after_minutes))
         incident.usd_per_hour, incident.ended_minute = 0.0, minute
         state.ended[incident.alert_id] = incident
         kept = [i for i in state.ended.values() if i.last_minute > minute - _ENDED_KEPT_MINUTES][-_ENDED_KEPT:]

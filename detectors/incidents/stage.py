@@ -19,6 +19,7 @@ from detectors.judge import Candidate, Judge
 from detectors.reports import MinuteReport
 from detectors.rules.rulebook import Rulebook
 from detectors.series_watch import SeriesWatch
+from detectors.standing import Standing
 
 
 class Incidents:
@@ -74,7 +75,7 @@ class Incidents:
             return state, []
         through = min(state.closed_through.values())
         due = {minute: state.waiting.pop(minute) for minute in sorted(m for m in state.waiting if m <= through)}
-        booked, candidates = self._candidates(state, due)
+        booked, candidates, standing = self._candidates(state, due)
         alerts: list[Alert] = []
         for minute in sorted(due.keys() | {m for m in state.decisions if m <= through}):
             alerts += self._life.end_quiet(state.lives, minute - 1)
@@ -82,6 +83,7 @@ class Incidents:
             alerts += self._take_minute(
                 state, minute, due.get(minute, []), booked.get(minute), candidates.get(minute, [])
             )
+            alerts += self._life.stand(state.lives, standing.get(minute, []), minute)
             state.done = minute
         if through > state.done:
             alerts += self._life.end_quiet(state.lives, through)
@@ -90,22 +92,25 @@ class Incidents:
 
     def _candidates(
         self, state: IncidentsState, due: dict[int, list[MinuteReport]]
-    ) -> tuple[dict[int, Booked], dict[int, list[Candidate]]]:
-        """What was spent and what is odd, by minute, of all minutes that are due at once."""
+    ) -> tuple[dict[int, Booked], dict[int, list[Candidate]], dict[int, list[Standing]]]:
+        """What was spent, what is odd and what still is, by minute, of all minutes that are due at once."""
         parts = [[r.report for r in told if r.report is not None] for told in due.values()]
         accounts = state.lives.spending.accounts
         told_of = {minute: [r.spend for r in told if r.spend is not None] for minute, told in due.items()}
         spends = {minute: spent for minute, spent in told_of.items() if spent}
         booked = self._bookkeeper.book(accounts, spends)
+        standing = {minute: [said for r in told for said in r.standing] for minute, told in due.items()}
         if self._wide.table.views:
             closed = closed_rows(accounts, booked, spends)
-            state.wide, wide = self._wide.step(state.wide, closed, [[]] * len(closed.at), accounts.keys)
+            state.wide, wide, still = self._wide.step(state.wide, closed, [[]] * len(closed.at), accounts.keys)
+            for said in still:
+                standing[said.minute].append(said)
             by_minute = dict(zip(closed.at.tolist(), wide, strict=True))
             for minute, some in zip(due, parts, strict=True):
                 if (report := by_minute.get(minute)) is not None:
                     some.append(report)
         state.pooled, candidates = self._judge.step(state.pooled, parts)
-        return {minute.minute: minute for minute in booked}, candidates
+        return {minute.minute: minute for minute in booked}, candidates, standing
 
     def _take_minute(
         self,

@@ -103,8 +103,14 @@ SERVICES = (
 )
 
 
-def stream(seed: int = 0, hours: int = 15, services: Sequence[Service] = SERVICES, onset_hour: float = 10) -> Stream:
-    """Some services at a row each ten minutes; one is deployed and changes for two hours, one calls an unpriced model.
+def stream(
+    seed: int = 0,
+    hours: int = 15,
+    services: Sequence[Service] = SERVICES,
+    onset_hour: float = 10,
+    burns_minutes: int = 120,
+) -> Stream:
+    """Some services at a row each ten minutes; one is deployed and changes for a while, one calls an unpriced model.
 
     Every fifteenth row comes two intervals late; every twentieth is sent twice.
     """
@@ -114,7 +120,7 @@ def stream(seed: int = 0, hours: int = 15, services: Sequence[Service] = SERVICE
     for minute in range(START, START + hours * 60, EVERY_MINUTES):
         for service in services:
             for principal in service.principals:
-                event = _row(luck, service, principal, minute, burning=onset <= minute < onset + 120)
+                event = _row(luck, service, principal, minute, burning=onset <= minute < onset + burns_minutes)
                 late = 2 * EVERY_MINUTES if luck.random() < 1 / 15 else 0
                 rows.append((minute + late, late > 0, len(rows), event))
                 if luck.random() < 1 / 20:

@@ -1,0 +1,96 @@
+"""What stands: a page ends when it is over, and not when its baseline has learned that it is usual."""
+
+from __future__ import annotations
+
+import pytest
+
+from detectors.clock import minute_of
+from detectors.events import Alert
+from detectors.kinds.driver_step import DriverStep
+from detectors.kinds.idle_gpu import IdleGpu
+from detectors.prices import NANO
+from detectors.standing import BACK_MINUTES, TOLD_EVERY_MINUTES
+from tests.laws.streams import NANO_RATES, SERVICES, START, Event, Stream, plan, run, stream
+from tests.laws.test_incident_life import decided, run_with
+
+STEPS = (DriverStep(),)
+ONSET = START + 10 * 60
+BURNS_MINUTES = 12 * 60
+OVER = ONSET + BURNS_MINUTES
+LONG = stream(hours=28, services=SERVICES[:1] + SERVICES[2:], burns_minutes=BURNS_MINUTES)
+"""Bot's prompts are four times as long for twelve hours: far longer than the baselines behind its short horizons."""
+RESOLVES_MINUTES = plan().incidents.resolve_after_minutes
+
+
+def words(a_stream: Stream, said: list[Event] | None = None) -> list[Alert]:
+    """All that is told of the first page."""
+    alerts = run_with(a_stream, said or [], plan(detectors=STEPS)).alerts
+    page = next(alert for alert in alerts if alert.severity == "page")
+    return [alert for alert in alerts if alert.alert_id == page.alert_id]
+
+
+def is_bots(event: Event, first: int, end: int) -> bool:
+    """Whether an event is bot's, of some minutes."""
+    return event["service"] == "bot" and first <= int(event["id"].rpartition("/")[2]) < end
+
+
+@pytest.fixture(scope="module")
+def told() -> list[Alert]:
+    return words(LONG)
+
+
+def test_a_page_ends_when_it_is_over(told: list[Alert]) -> None:
+    *_, last = told
+    assert [alert.state for alert in told].count("resolved") == 1
+    assert last.state == "resolved"
+    slack = TOLD_EVERY_MINUTES + BACK_MINUTES
+    assert OVER - TOLD_EVERY_MINUTES <= minute_of(last.time) - RESOLVES_MINUTES <= OVER + slack
+
+
+def test_it_counts_what_it_has_cost_until_then(told: list[Alert]) -> None:
+    burnt = {event["id"]: event for event in LONG.usage if is_bots(event, ONSET, OVER)}.values()
+    full, cached, *_ = NANO_RATES["large"]
+    paid = sum((event["input_tokens"] * 2 / 3 * full + event["input_tokens"] / 3 * cached) / NANO for event in burnt)
+    assert told[-1].excess_usd == pytest.approx(paid * 3 / 4, rel=0.2)
+
+
+def test_what_was_only_silent_opens_the_same_page_again() -> None:
+    """Nobody calls for eighty minutes in the middle; the first calls after them are as long as before."""
+    silent = [event for event in LONG.usage if not is_bots(event, ONSET + 240, ONSET + 320)]
+    told = words(Stream(silent, LONG.deployments))
+    states = [alert.state for alert in told]
+    assert states.count("firing") == 1
+    assert states.count("resolved") == 2
+    back = told[states.index("resolved") + 1]
+    assert back.state == "updated"
+    assert back.reason.startswith("came back after")
+    assert ONSET + 320 <= minute_of(back.time) <= ONSET + 350
+    assert minute_of(told[-1].time) >= OVER
+
+
+def test_what_is_settled_stays_silent_for_as_long_as_it_stands(told: list[Alert]) -> None:
+    heard = words(LONG, [decided(told[0], "intended")])
+    assert [alert.state for alert in heard] == ["firing", "updated", "resolved"]
+    assert minute_of(heard[-1].time) >= OVER
+
+
+def test_another_cause_beside_what_only_stands_wakes_somebody() -> None:
+    """Eight hours after the page GPUs are left running, too."""
+    later = ONSET + 480
+    idle = [
+        {**event, "id": f"gpu/{event['id']}", "model": "gpu", "requests": 0, "input_tokens": 0, "output_tokens": 0}
+        | {"cached_input_tokens": 0, "errors": 0, "gpu_seconds": 36_000, "cost_usd": 5.0}
+        for event in LONG.usage
+        if is_bots(event, later, later + 240)
+    ]
+    usage = sorted([*LONG.usage, *idle], key=lambda event: str(event["time"]))
+    alerts = run(Stream(usage, LONG.deployments), plan(detectors=(*STEPS, IdleGpu()))).alerts
+    pages = [alert for alert in alerts if alert.severity == "page" and alert.state == "firing"]
+    assert [page.detector for page in pages] == ["driver_step", "idle_gpu"]
+    assert {page.scope["service"] for page in pages} == {"bot"}
+
+
+def test_it_does_not_depend_on_cuts_or_shards() -> None:
+    whole = run(LONG, plan(detectors=STEPS)).told
+    assert run(LONG, plan(detectors=STEPS), cuts=range(0, len(LONG.usage), 7)).told == whole
+    assert run(LONG, plan(detectors=STEPS, shards=1)).told == whole
