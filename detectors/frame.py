@@ -39,6 +39,21 @@ Key = tuple[str, str, str, str, str, str, str, str]
 """One value for each of :data:`DIMENSIONS`."""
 
 
+def used_of(numbers: NDArray[np.int32], many: int) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
+    """Return which of so many numbers occur, rising, and the place of each one that does among them.
+
+    Examples
+    --------
+    >>> used, place = used_of(np.array([4, 1, 4], np.int32), 6)
+    >>> used.tolist(), place.tolist()
+    ([1, 4], [1, 0, 1])
+    """
+    occurs = np.zeros(many, bool)
+    occurs[numbers] = True
+    used = np.flatnonzero(occurs)
+    return used, (np.cumsum(occurs, dtype=np.int32) - np.int32(1))[numbers]
+
+
 class Labels(msgspec.Struct, frozen=True):
     """Distinct combinations of dimensions, each name written once.
 
@@ -76,8 +91,8 @@ class Labels(msgspec.Struct, frozen=True):
 
     def of(self, labels: NDArray[np.integer]) -> Labels:
         """Return some of the labels, with the names that they use."""
-        used, place = np.unique(self.codes[labels], return_inverse=True)
-        return Labels([self.names[name] for name in used.tolist()], place.reshape(-1, len(DIMENSIONS)).astype(np.int32))
+        used, place = used_of(self.codes[labels].ravel(), len(self.names))
+        return Labels([self.names[name] for name in used.tolist()], place.reshape(-1, len(DIMENSIONS)))
 
     def and_of(self, other: Labels) -> Labels:
         """Return the labels of both."""

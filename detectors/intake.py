@@ -20,7 +20,7 @@ from detectors.admission import NEVER, IntakeSettings, Placed, is_sound, place, 
 from detectors.columns import UsageColumns, add_dollars
 from detectors.decode import Mistake, Reader
 from detectors.events import DeploymentEvent, Feedback, UsageEvent
-from detectors.frame import Frame, Labels
+from detectors.frame import Frame, Labels, used_of
 from detectors.pages import OnePage
 from detectors.prices import PriceTable
 from detectors.usage_reader import UsageReader
@@ -208,10 +208,10 @@ class Intake:
         frames = {}
         for number in range(self.settings.shards):
             own = np.flatnonzero(shard == number)
-            used, key = np.unique(rows.key[own], return_inverse=True)
+            used, key = used_of(rows.key[own], len(rows.labels))
             frames[number] = Frame(
-                partition, *span, high, rows.labels.of(used), key.astype(np.int32), rows.offset[own],
-                rows.minute[own], rows.high[own], rows.identity[own], rows.values[:, own],
+                partition, *span, high, rows.labels.of(used), key, rows.offset[own],
+                rows.minute[own], rows.high[own], rows.identity[own], np.take(rows.values, own, axis=1),
                 [d for d in deployments if self.shard_of(d.service) == number],
                 [said for said in feedback if self.shard_of(said.alert_id) == number],
             )  # fmt: skip

@@ -56,22 +56,33 @@ def number_texts(
 
 @compiled
 def number_rows(
-    rows: NDArray[np.int32], table: NDArray[np.int32], numbers: NDArray[np.int32], firsts: NDArray[np.int32]
+    rows: NDArray[np.int32], table: NDArray[np.int32], known: NDArray[np.int32], count: int, numbers: NDArray[np.int32]
 ) -> int:
-    """Number rows of numbers, (rows, columns), in the order in which they first occur; return how many differ.
+    """Number rows of numbers in the order in which they first occur; return how many are known then.
 
-    ``table``, ``numbers`` and ``firsts`` are filled in as by :func:`number_texts`.
+    Parameters
+    ----------
+    rows
+        Shape (rows, columns).
+    table
+        An :func:`empty_table`, or one that this has filled in before; filled in.
+    known, count
+        Those that were numbered before, and how many; filled in, has room for all that are new, (room, columns).
+    numbers
+        Filled in, (rows,).
     """
-    mask, count = len(table) - 1, 0
+    mask = len(table) - 1
     for row in range(len(rows)):
         mixed = _ZERO
         for column in range(rows.shape[1]):
             mixed = _mix(mixed + np.uint64(rows[row, column]) + _GOLDEN)
         slot = np.int64(mixed >> _HALF) & mask
-        while table[slot] >= 0 and not _are_same(rows, firsts[table[slot]], row):
+        while table[slot] >= 0 and not _are_same(known, table[slot], rows, row):
             slot = (slot + 1) & mask
         if table[slot] < 0:
-            table[slot], firsts[count] = count, row
+            table[slot] = count
+            for column in range(rows.shape[1]):
+                known[count, column] = rows[row, column]
             count += 1
         numbers[row] = table[slot]
     return count
@@ -125,9 +136,9 @@ def _are_equal(
 
 
 @inlined
-def _are_same(rows: NDArray[np.int32], one: np.int32, other: int) -> bool:
+def _are_same(known: NDArray[np.int32], one: np.int32, rows: NDArray[np.int32], other: int) -> bool:
     column = 0
-    while column < rows.shape[1] and rows[one, column] == rows[other, column]:
+    while column < rows.shape[1] and known[one, column] == rows[other, column]:
         column += 1
     return bool(column == rows.shape[1])
 

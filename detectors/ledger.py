@@ -8,6 +8,7 @@ interleave, nor on how many workers there are.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from detectors.admission import NEVER
 from detectors.clock import minute_of
 from detectors.events import DeploymentEvent, Feedback
 from detectors.frame import Frame, Key, Labels
+from detectors.labels import empty_table, number_rows
 
 
 class RowBatch(msgspec.Struct):
@@ -76,9 +78,7 @@ class Ledger:
         self._raw_partitions = raw_partitions
         self._lateness = allowed_lateness_minutes
         self._remember = accept_late_minutes
-        self._keys: list[Key] | None = None
-        self._names: dict[str, int] = {}
-        self._places: dict[bytes, int] = {}
+        self._known = _KnownKeys([])
 
     def start(self) -> LedgerState:
         """Nothing seen yet."""
@@ -128,35 +128,15 @@ class Ledger:
         reached = frame.high[rows] - self._lateness
         arrival = np.maximum(np.maximum(minute, reached), state.closed + 1)
         state.late += int((minute < arrival).sum())
-        key = self._key_places(state, frame.labels)[frame.key[rows]]
+        if self._known.keys is not state.keys:
+            self._known = _KnownKeys(state.keys)
+        key = self._known.places(frame.labels)[frame.key[rows]]
         order = np.argsort(arrival, kind="stable")
         starts = np.flatnonzero(np.diff(arrival[order], prepend=NEVER))
         for start, stop in zip(starts, [*starts[1:], len(order)], strict=True):
             chosen = order[start:stop]
             batch = RowBatch(key[chosen], minute[chosen], frame.values[:, rows[chosen]])
             state.pending.setdefault(int(arrival[chosen[0]]), []).append(batch)
-
-    def _key_places(self, state: LedgerState, labels: Labels) -> NDArray[np.int32]:
-        """Places among the state's keys; new ones are added to them."""
-        if self._keys is not state.keys:
-            self._keys, self._names = state.keys, {}
-            self._places = {codes: place for place, codes in enumerate(self._packed(Labels.of_keys(state.keys)))}
-        known, packed = self._places, self._packed(labels)
-        places = np.array([known.get(codes, -1) for codes in packed], np.int32)
-        new = np.flatnonzero(places < 0)
-        for label, key in zip(new.tolist(), Labels(labels.names, labels.codes[new]).keys(), strict=True):
-            place = places[label] = known.setdefault(packed[label], len(state.keys))
-            if place == len(state.keys):
-                state.keys.append(key)
-        return places
-
-    def _packed(self, labels: Labels) -> list[bytes]:
-        """Return each label as bytes that are the same for the same names."""
-        numbers = self._names
-        number = np.array([numbers.setdefault(name, len(numbers)) for name in labels.names], np.int32)
-        codes = number[labels.codes]
-        size, together = codes.itemsize * len(f.DIMENSIONS), codes.tobytes()
-        return [together[start : start + size] for start in range(0, len(together), size)]
 
     def _close(self, state: LedgerState) -> ClosedRows:
         if len(state.high) < self._raw_partitions:
@@ -172,6 +152,49 @@ class Ledger:
         return closed
 
 
+class _KnownKeys:
+    """A list of keys that only grows, and where each label stands in it.
+
+    Parameters
+    ----------
+    keys
+        The list; what is new is added to it.
+    """
+
+    def __init__(self, keys: list[Key]) -> None:
+        self.keys = keys
+        self._names: dict[str, int] = {}
+        self._codes = np.empty((0, len(f.DIMENSIONS)), np.int32)
+        self._table = empty_table(0)
+        self._number(self._coded(Labels.of_keys(keys)), 0)
+
+    def places(self, labels: Labels) -> NDArray[np.int32]:
+        """Return each label's place in the list."""
+        known = len(self.keys)
+        places = self._number(self._coded(labels), known)
+        new = np.flatnonzero(places >= known)
+        _, first = np.unique(places[new], return_index=True)
+        self.keys += Labels(labels.names, labels.codes[new[first]]).keys()
+        return places
+
+    def _coded(self, labels: Labels) -> NDArray[np.int32]:
+        """Return each label as numbers that are the same for the same names."""
+        numbers = self._names
+        number = np.array([numbers.setdefault(name, len(numbers)) for name in labels.names], np.int32)
+        return number[labels.codes]
+
+    def _number(self, codes: NDArray[np.int32], known: int) -> NDArray[np.int32]:
+        most = known + len(codes)
+        if most > len(self._codes):
+            room = np.empty((most + most // 2, codes.shape[1]), np.int32)
+            room[:known] = self._codes[:known]
+            self._codes, self._table = room, empty_table(len(room))
+            number_rows(room[:known].copy(), self._table, room, 0, np.empty(known, np.int32))
+        places = np.empty(len(codes), np.int32)
+        number_rows(codes, self._table, self._codes, known, places)
+        return places
+
+
 _NOTHING = ClosedRows(
     np.zeros(0, np.int32), np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int32),
     np.zeros((len(f.MEASURES), 0), np.int64),
@@ -185,19 +208,40 @@ def _sum_up(batches: list[tuple[int, RowBatch]]) -> ClosedRows:
     at = np.repeat([minute for minute, _ in batches], [len(b.key) for _, b in batches])
     key = np.concatenate([b.key for _, b in batches])
     minute = np.concatenate([b.minute for _, b in batches])
-    order = np.lexsort((key, minute, at))
+    order, starts = grouped(key, minute, at)
     at, key, minute = at[order], key[order], minute[order]
-    is_first = (
-        (np.diff(key, prepend=-1) != 0) | (np.diff(minute, prepend=NEVER) != 0) | (np.diff(at, prepend=NEVER) != 0)
-    )
-    starts = np.flatnonzero(is_first)
-    values = np.concatenate([b.values for _, b in batches], axis=1)[:, order]
+    values = np.take(np.concatenate([b.values for _, b in batches], axis=1), order, axis=1)
     if len(starts) < len(order):
         values = np.add.reduceat(values, starts, axis=1)
     minutes, first = np.unique(at[starts], return_index=True)
     return ClosedRows(
         minutes.astype(np.int32), np.append(first, len(starts)).astype(np.int64), key[starts], minute[starts], values
     )
+
+
+_LARGEST_CODE = 2**62
+
+
+def grouped(*columns: NDArray[np.int32]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the order of rows by the last column, then by the one before and so on, and where each group begins.
+
+    Rows of a group stand in any order.
+
+    Examples
+    --------
+    >>> order, starts = grouped(np.array([7, 5, 7], np.int32), np.array([1, 2, 1], np.int32))
+    >>> sorted(order[:2].tolist()), order[2:].tolist(), starts.tolist()
+    ([0, 2], [1], [0, 2])
+    """
+    least = [int(column.min(initial=0)) for column in columns]
+    spans = [int(column.max(initial=0)) - low + 1 for column, low in zip(columns, least, strict=True)]
+    if math.prod(spans) > _LARGEST_CODE:
+        return grouped(*(np.unique(column, return_inverse=True)[1].astype(np.int32) for column in columns))
+    code = np.zeros(len(columns[0]), np.int64)
+    for column, low, span in reversed(list(zip(columns, least, spans, strict=True))):
+        code = code * span + (column - low)  # one number a row: sorting by several columns takes six times as long
+    order = np.argsort(code)
+    return order, np.flatnonzero(np.diff(code[order], prepend=-1))
 
 
 def due_deployments(state: LedgerState, at: int) -> list[DeploymentEvent]:

@@ -9,9 +9,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.admission import NEVER
 from detectors.frame import DIMENSIONS, Key
-from detectors.ledger import ClosedRows, without_principal
+from detectors.ledger import ClosedRows, grouped, without_principal
 
 _SOURCE = DIMENSIONS.index("source")
 
@@ -60,12 +59,12 @@ class Spends:
         self._know(keys)
         key, at = self._of_key[closed.key], np.repeat(closed.at, np.diff(closed.start))
         sent, sent_bounds = self._sent(closed, key, at)
-        order = np.lexsort((key, closed.minute, at))
-        key, minute, at = key[order], closed.minute[order], at[order]
-        is_first = (np.diff(key, prepend=-1) != 0) | (np.diff(minute, prepend=NEVER) != 0)
-        first = np.flatnonzero(is_first | (np.diff(at, prepend=NEVER) != 0))
-        values = np.add.reduceat(closed.values[:, order], first, axis=1) if len(first) else closed.values
-        key, minute = key[first], minute[first]
+        order, starts = grouped(key, closed.minute, at)
+        values = closed.values
+        if len(order):
+            values = np.add.reduceat(np.take(closed.values, order, axis=1), starts, axis=1)
+        first = order[starts]
+        key, minute = key[first], closed.minute[first]
         bounds = np.append(np.searchsorted(at[first], closed.at), len(first)).tolist()
         pairs = (_Sent(sent.source[a:b], sent.key[a:b], sent.is_first[a:b]) for a, b in pairwise(sent_bounds))
         rows = zip(pairwise(bounds), pairs, strict=True)
@@ -75,7 +74,8 @@ class Spends:
         """Who sent under which key, each pair once a minute; and where each minute's begin."""
         of_minute, of_source = len(self._sources) * len(self._labels), len(self._labels)
         place = np.searchsorted(closed.at, at)
-        distinct = np.unique(place * of_minute + self._source_of_key[closed.key].astype(np.int64) * of_source + key)
+        pairs = np.sort(place * of_minute + self._source_of_key[closed.key].astype(np.int64) * of_source + key)
+        distinct = pairs[np.diff(pairs, prepend=-1) != 0]
         bounds = np.searchsorted(distinct, np.arange(len(closed.at) + 1) * of_minute)
         stretch, key_of_pair = np.divmod(distinct, max(of_source, 1))
         is_first = np.diff(stretch, prepend=-1) != 0

@@ -120,6 +120,6 @@ def _labels(text: bytes, data: NDArray[np.uint8], spans: NDArray[np.int64]) -> t
         count = number_texts(data, spans[:, place], empty_table(rows), own, firsts)
         codes[place] += np.int32(len(names))
         names += [text[start:stop].decode() for start, stop in spans[firsts[:count], place].tolist()]
-    by_row = np.ascontiguousarray(codes.T)
-    count = number_rows(by_row, empty_table(rows), key, firsts)
-    return Labels(names, by_row[firsts[:count]]), key
+    distinct = np.empty((rows, len(f.DIMENSIONS)), np.int32)
+    count = number_rows(np.ascontiguousarray(codes.T), empty_table(rows), distinct, 0, key)
+    return Labels(names, distinct[:count].copy()), key
