@@ -132,11 +132,12 @@ class Ledger:
             self._known = _KnownKeys(state.keys)
         key = self._known.places(frame.labels)[frame.key[rows]]
         order = np.argsort(arrival, kind="stable")
-        starts = np.flatnonzero(np.diff(arrival[order], prepend=NEVER))
+        arrival, key, minute = arrival[order], key[order], minute[order]
+        values = np.take(frame.values, rows[order], axis=1)
+        starts = np.flatnonzero(np.diff(arrival, prepend=NEVER)).tolist()
         for start, stop in zip(starts, [*starts[1:], len(order)], strict=True):
-            chosen = order[start:stop]
-            batch = RowBatch(key[chosen], minute[chosen], frame.values[:, rows[chosen]])
-            state.pending.setdefault(int(arrival[chosen[0]]), []).append(batch)
+            batch = RowBatch(key[start:stop], minute[start:stop], values[:, start:stop])
+            state.pending.setdefault(int(arrival[start]), []).append(batch)
 
     def _close(self, state: LedgerState) -> ClosedRows:
         if len(state.high) < self._raw_partitions:

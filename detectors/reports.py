@@ -63,15 +63,11 @@ def by_minute_and_name(minute: NDArray[np.int32], names: list[SeriesName]) -> ND
 
 def take(columns: S, rows: NDArray[np.intp] | slice) -> S:
     """Some rows of a struct of columns, structs within included; a slice copies nothing."""
-    picked = {}
-    for name in columns.__struct_fields__:
-        value = getattr(columns, name)
-        if isinstance(value, np.ndarray):
-            value = value[rows]
-        elif isinstance(value, msgspec.Struct):
-            value = take(value, rows)
-        picked[name] = value
-    return type(columns)(**picked)
+    picked = [
+        value[rows] if type(value) is np.ndarray else take(value, rows) if isinstance(value, msgspec.Struct) else value
+        for value in msgspec.structs.astuple(columns)
+    ]
+    return type(columns)(*picked)
 
 
 def merge(parts: list[S]) -> S:
