@@ -8,10 +8,12 @@ Several views of the same past, each with its own idea of odd:
 - **place**: how far the nearest values of the past are, whenever they were;
 - **shape**: the last cycle as a whole against the usual shapes of cycles (:mod:`detectors.one_metric.shapes`).
 
-Each view's number becomes a p-value by its own past (:mod:`detectors.one_metric.tail`). Their logarithms add up, the
-point's twice, since it alone speaks of one value; the sum is the oddness, of which the score is a fixed function. The
-sum's own past says in turn how rare it is, and so what is worth a page. Nothing looks ahead, nothing has to be set, and
-nothing depends on the metric's unit or zero. State is bounded: some 400 kB a metric.
+Each view's number becomes a p-value by its own past (:mod:`detectors.one_metric.tail`), and their logarithms add up,
+with the weights below: liveliness and roughness see much the same, so the odder of them counts. A row is as odd as
+that sum; or as the last rows are together, since an incident goes on in the rows of it that look usual; or as its value
+alone is far out. The score is a fixed function of the oddness. Its own past says in turn how rare it is, and so what is
+worth a page. Nothing looks ahead, nothing has to be set, and nothing depends on the metric's unit or zero. State is
+bounded: some 400 kB a metric.
 """
 
 from __future__ import annotations
@@ -38,9 +40,17 @@ BLOCK = 64
 _YOUNG_ROWS = 1024
 _VIEWS = ("point", "level", "level", "level", "liveliness", "roughness", "place", "shape")
 _TWO_SIDED = ("level", "liveliness", "roughness")
+_POINT, _LIVELY, _ROUGH = _VIEWS.index("point"), _VIEWS.index("liveliness"), _VIEWS.index("roughness")
+_WEIGHTS = np.array([2.0, 1.0, 1.0, 1.0, 0.0, 0.0, 1.5, 1.0])[:, None]
+_RESTLESS, _ALONE = 1.7, 4.0
+"""What the odder of liveliness and roughness weighs; what the point weighs where it speaks alone."""
 _HEAVY = 0.4
 _HUGE = 1e150
 """What is larger cannot be squared: it counts as missing."""
+_RECENT = 1 / 8
+"""What a row weighs among the last ones."""
+_MOST_RECENT, _TOGETHER = 10.0, 1.3
+"""One row, however odd, is no more than this among the last ones; what they come to together weighs so much more."""
 _HALF = 8.0
 """The oddness whose score is a half."""
 _ODD_RARITY = 2.5
@@ -67,6 +77,8 @@ class MetricState(msgspec.Struct):
     period: int = 0
     rule: Rule | None = None
     shapes: Shapes | None = None
+    recent: float = 0.0
+    """Mean oddness of the last rows."""
     let_pass: float = _LEAST_PASS
     refit_at: int = BLOCK
 
@@ -121,10 +133,7 @@ def _block(state: MetricState, values: Floats) -> Words:
     seen = watch(state.running, past.tolist(), values.tolist(), state.period, state.rule, bounds)
     filled = np.where(there, values, seen.expected)
     numbers = _numbers(state, seen, past, filled, rows)
-    rarity = 2 * tails.rarity(state.views[0], numbers[0], 0.0)
-    for view, number in zip(state.views[1:], numbers[1:], strict=True):
-        rarity = rarity + tails.rarity(view, number, _HEAVY)
-    oddness = np.where(there, rarity, 0.0)
+    oddness = np.where(there, _oddness(state, numbers, there), 0.0)
     rare = np.where(there, tails.rarity(state.oddness, oddness, 0.0), 0.0)
     at = np.arange(rows, rows + len(values)) % HISTORY
     state.calm[at], state.odd[at] = seen.calm, rare > _ODD_RARITY
@@ -133,6 +142,19 @@ def _block(state: MetricState, values: Floats) -> Words:
     if state.running.rows % (BLOCK if rows < _YOUNG_ROWS else 4 * BLOCK) == 0:
         _settle(state)
     return Words(oddness / (oddness + _HALF), np.minimum(10.0**-rare, 1.0), seen.expected + state.zero)
+
+
+def _oddness(state: MetricState, numbers: Floats, there: NDArray[np.bool_]) -> Floats:
+    """Return how odd each row is, by all views together, by the last rows together, and by its value alone."""
+    heavy = [0.0 if place == _POINT else _HEAVY for place in range(len(_VIEWS))]
+    rarity = np.stack([tails.rarity(*given) for given in zip(state.views, numbers, heavy, strict=True)])
+    summed = (_WEIGHTS * rarity).sum(axis=0) + _RESTLESS * np.maximum(rarity[_LIVELY], rarity[_ROUGH])
+    together = np.empty(len(summed))
+    for n, (one, is_there) in enumerate(zip(summed.tolist(), there.tolist(), strict=True)):
+        if is_there:
+            state.recent += _RECENT * (min(one, _MOST_RECENT) - state.recent)
+        together[n] = _TOGETHER * state.recent
+    return np.asarray(np.maximum(np.maximum(summed, together), _ALONE * rarity[_POINT]))
 
 
 def _numbers(state: MetricState, seen: Seen, past: Floats, values: Floats, rows: int) -> Floats:
