@@ -6,7 +6,7 @@ Several views of the same past, each with its own idea of odd:
 - **level**: the distance from the same phase of earlier cycles, averaged over a few, dozens and many rows;
 - **liveliness** and **roughness**: errors and steps that became larger, or smaller, than usual;
 - **place**: how far the nearest values of the past are, whenever they were;
-- **shape**: the last cycle as a whole against the usual shapes of cycles (:mod:`detectors.one_metric.shapes`).
+- **shape**: the last cycle as a whole against the nearest earlier one (:mod:`detectors.one_metric.discord`).
 
 Each view's number becomes a p-value by its own past (:mod:`detectors.one_metric.tail`), and their logarithms add up,
 with the weights below: liveliness and roughness see much the same, so the odder of them counts. A row is as odd as
@@ -24,11 +24,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.one_metric import shapes as usual_shapes
+from detectors.one_metric import discord
 from detectors.one_metric import tail as tails
 from detectors.one_metric.expectation import Rule, Running, Seen, fit_rule, watch
 from detectors.one_metric.period import period_of
-from detectors.one_metric.shapes import Shapes
 from detectors.one_metric.tail import Tail
 
 Floats = NDArray[np.float64]
@@ -76,7 +75,8 @@ class MetricState(msgspec.Struct):
     """The values in order."""
     period: int = 0
     rule: Rule | None = None
-    shapes: Shapes | None = None
+    window: int = 0
+    """Rows in a window whose shape is looked at, or 0."""
     recent: float = 0.0
     """Mean oddness of the last rows."""
     let_pass: float = _LEAST_PASS
@@ -162,10 +162,19 @@ def _numbers(state: MetricState, seen: Seen, past: Floats, values: Floats, rows:
     place = shape = np.zeros(len(values))
     if state.places is not None:
         place = _distance(state.places, values, state.scale)
-    if state.shapes is not None:
-        window = np.concatenate([past[len(past) - state.shapes.window + 1 :], seen.calm])
-        shape = usual_shapes.misfit(state.shapes, window, rows % BLOCK, BLOCK)
+    if state.window:
+        shape = _discord(state, past, seen.calm, rows)
     return np.stack([np.abs(seen.surprise), *seen.gathered, seen.liveliness, seen.roughness, place, shape])
+
+
+def _discord(state: MetricState, past: Floats, calm: Floats, rows: int) -> Floats:
+    """Return the log distance of the newest windows to the nearest one before the present block."""
+    place, window = rows % BLOCK, state.window
+    begins, earlier = len(past) - place, min(rows - place, HISTORY - BLOCK)
+    odd = state.odd[np.arange(rows - place - earlier, rows - place) % HISTORY]
+    newest = np.concatenate([past[begins - window + 1 :], calm])
+    found = discord.distances(past[begins - earlier : begins], odd, newest, window, place, BLOCK)
+    return np.asarray(np.log(found / state.scale + 1e-3))
 
 
 def _distance(places: Floats, values: Floats, scale: float) -> Floats:
@@ -178,7 +187,7 @@ def _distance(places: Floats, values: Floats, scale: float) -> Floats:
 
 
 def _remember(state: MetricState, numbers: Floats, oddness: Floats) -> None:
-    sees = {"place": state.places is not None, "shape": state.shapes is not None}
+    sees = {"place": state.places is not None, "shape": state.window > 0}
     for name, view, number in zip(_VIEWS, state.views, numbers, strict=True):
         if sees.get(name, True):
             tails.learn(view, number)
@@ -205,13 +214,9 @@ def _refit(state: MetricState, past: Floats) -> None:
     state.scale, state.places = scale, np.sort(past)
     state.period = period_of(past)
     state.rule = fit_rule(past, state.period, scale)
-    window = min(state.period or usual_shapes.WINDOW_WITHOUT_PERIOD, usual_shapes.MOST_WINDOW)
-    odd = state.odd[np.arange(state.running.rows - len(past), state.running.rows) % HISTORY]
-    shapes = usual_shapes.fit(past, odd, window, scale)
-    if shapes is not None:
-        if state.shapes is None or shapes.window != state.shapes.window:
-            state.views[-1] = tails.start(two_sided=False)
-        state.shapes = shapes
+    window = min(state.period or discord.WINDOW_WITHOUT_PERIOD, discord.MOST_WINDOW)
+    if window != state.window and len(past) >= discord.LEAST_WINDOWS * window + BLOCK:
+        state.window, state.views[-1] = window, tails.start(two_sided=False)
 
 
 def _last(ring: Floats, rows: int, count: int) -> Floats:
