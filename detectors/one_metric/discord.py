@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-MOST_WINDOW = 256
-WINDOW_WITHOUT_PERIOD = 32
+MOST_WINDOW = 96
+WINDOW_WITHOUT_PERIOD = 64
 LEAST_WINDOWS = 6
 """So many windows long the past must be."""
 _MOST_EARLIER = 512
