@@ -16,7 +16,7 @@ from detectors.parts import PartsState, empty_parts
 from detectors.row_pages import Rows
 from detectors.series import SeriesName, SeriesState
 from detectors.series_watch import SeriesWatchState
-from detectors.standing import Holds
+from detectors.standing import HeldState
 
 _NEVER_ACTIVE = -1
 
@@ -63,7 +63,7 @@ class SeriesPages:
         yield from page(f"{name}/counted", series.counted)
         yield from page(f"{name}/key_last", state.key_last)
         yield from page(f"{name}/deployed", state.deployed)
-        yield from page(f"{name}/holds", state.holds)
+        yield from page(f"{name}/held", state.held)
         yield from page(f"{name}/room", _Room(len(state.baselines.first), len(state.parts.models)))
         yield from self._changed_rows(state)
 
@@ -108,8 +108,8 @@ class SeriesPages:
         self._rows.load(pages, _columns(baselines, parts))
         self._last_minute = int(baselines.last.max(initial=_NEVER_ACTIVE))
         deployed, key_last = read(pages, f"{name}/deployed", DeployedState), read(pages, f"{name}/key_last", np.ndarray)
-        holds = read(pages, f"{name}/holds", Holds) if f"{name}/holds" in pages else empty.holds
-        return SeriesWatchState(series, baselines, parts, deployed, key_last, holds)
+        held = read(pages, f"{name}/held", HeldState) if f"{name}/held" in pages else empty.held
+        return SeriesWatchState(series, baselines, parts, deployed, key_last, held)
 
 
 def _columns(baselines: BaselineState, parts: PartsState) -> list[NDArray[Any]]:

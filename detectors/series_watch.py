@@ -26,7 +26,7 @@ from detectors.reports import SeriesReport, by_minute_and_name, merge, take
 from detectors.residuals import excess_of, look_around, residuals_of
 from detectors.rhythm import Rhythm
 from detectors.series import MODEL, OTHER, SERVICE, SeriesName, SeriesState, SeriesTable, TeamChanges, View, team_at
-from detectors.standing import Holds, Standing, Words, follow, nothing_held
+from detectors.standing import HeldState, Standing, Words, follow, nothing_held
 from detectors.verdicts import ANOMALOUS, Detector, Seen, Verdicts, side_by_side
 
 SAMPLE_ONE_IN = 64
@@ -47,7 +47,7 @@ class SeriesWatchState(msgspec.Struct):
     deployed: DeployedState
     key_last: NDArray[np.int32]
     """The minute in which each key was last active."""
-    holds: Holds = msgspec.field(default_factory=nothing_held)
+    held: HeldState = msgspec.field(default_factory=nothing_held)
     """What was odd and still is."""
 
 
@@ -138,7 +138,7 @@ class SeriesWatch:
             seen = _seen(rows, (since[0][at][looked_at], since[1][at][looked_at]), excess, looked_at)
             said = self._speak(series, teams, rows, seen, looked_at)
             words = _words(said, self._held)
-            state.holds, still = follow(state.holds, rows.known, words, series.names, self._titles)
+            state.held, still = follow(state.held, rows.known, words, series.names, self._titles)
             spoken, standing = spoken + said, standing + still
         return state, _by_minute(spoken, closed.at), standing
 

@@ -69,6 +69,13 @@ class Holds(NamedTuple):
     """Half way from the usual to what was found."""
 
 
+class HeldState(msgspec.Struct):
+    """What is held, and the titles of the detectors that its numbers stand for."""
+
+    holds: Holds
+    detectors: list[str]
+
+
 class Words(NamedTuple):
     """What detectors have just said of rows, in the order of rows; columns of shape (words,)."""
 
@@ -101,30 +108,32 @@ class _Told(NamedTuple):
     hold: NDArray[np.int32]
 
 
-def nothing_held() -> Holds:
+def nothing_held() -> HeldState:
     """No hold."""
     int32, int16, int8 = np.zeros(0, np.int32), np.zeros(0, np.int16), np.zeros(0, np.int8)
-    return Holds(int32, int16, int8, int8, int32, int32, int32, np.zeros(0), np.zeros(0))
+    return HeldState(Holds(int32, int16, int8, int8, int32, int32, int32, np.zeros(0), np.zeros(0)), [])
 
 
 def follow(
-    holds: Holds, known: Known, words: Words, names: list[SeriesName], detectors: list[str]
-) -> tuple[Holds, list[Standing]]:
+    state: HeldState, known: Known, words: Words, names: list[SeriesName], detectors: list[str]
+) -> tuple[HeldState, list[Standing]]:
     """Look at the series that are held, begin new holds, and tell what stands.
 
     Parameters
     ----------
-    holds
-        What is held; consumed.
+    state
+        What is held; consumed. What a detector held that is there no more is let go.
     known
-        The active series of some minutes, in the order of minutes.
+        The active series of some minutes, in the order of minutes; at least one.
     words
         What detectors said of them.
     names, detectors
         What series and detectors are called.
     """
+    holds = _renumbered(state, detectors)
+    holds = _some(holds, holds.since >= int(known.minute[0]) - LONGEST_MINUTES)  # also of series that died
     if not (len(holds.series) or len(words.row)):
-        return holds, []
+        return HeldState(holds, detectors), []
     before = len(holds.series)
     holds = joined(holds, _begun(known, words))
     held, of_hold = np.unique(holds.series, return_inverse=True)
@@ -135,8 +144,22 @@ def follow(
     told = _Told(*np.empty((2, most), np.int32))
     count = _follow(holds, known, rows, rank, *_chains(of_hold, len(held)), words.row, before, alive, told)
     standing = _told(holds, known, _Told(told.row[:count], told.hold[:count]), names, detectors)
-    kept: list[NDArray[Any]] = [column[alive] for column in holds]
-    return Holds(*kept), standing
+    return HeldState(_some(holds, alive), detectors), standing
+
+
+def _renumbered(state: HeldState, detectors: list[str]) -> Holds:
+    """Return the holds by the numbers of these detectors: between two steps the configuration may have changed."""
+    if state.detectors == detectors:
+        return state.holds
+    place = {title: number for number, title in enumerate(detectors)}
+    number = np.array([place.get(title, -1) for title in state.detectors], np.int16)
+    holds = state.holds._replace(detector=number[state.holds.detector])
+    return _some(holds, holds.detector >= 0)
+
+
+def _some(holds: Holds, chosen: NDArray[np.bool_]) -> Holds:
+    columns: list[NDArray[Any]] = [column[chosen] for column in holds]
+    return Holds(*columns)
 
 
 def _begun(known: Known, words: Words) -> Holds:
@@ -162,7 +185,7 @@ def _told(holds: Holds, known: Known, told: _Told, names: list[SeriesName], dete
     bears_on = np.where(driver == OUTPUT, 1 - of_input, np.where((driver == INPUT) | (driver == CACHE), of_input, 1.0))
     tokens = bears_on * usd * sums[:, PAID] / np.maximum(sums[:, PAID] + sums[:, GPU], _LEAST_USD)
     rises = 1 - np.exp(-np.clip(known.level[row, horizon, channel] - usual, -20, 20))
-    hourly = 60 * np.where(channel == _DOLLARS, usd - usual, tokens * rises)
+    hourly = 60 * np.maximum(np.where(channel == _DOLLARS, usd - usual, tokens * rises), 0.0)
     whose = zip(known.series[row].tolist(), holds.detector[told.hold].tolist(), driver.tolist(), strict=True)
     return [
         Standing(names[series], detectors[detector], DRIVERS[which], minute, usd_per_hour)
@@ -201,6 +224,7 @@ def _follow(  # noqa: PLR0913, PLR0917 — columns in, columns out
         row, first = int(rows[at]), int(head[int(rank[at])])
         minute, hold = int(known.minute[row]), first
         while hold >= 0:
+            alive[hold] &= minute - int(holds.since[hold]) <= LONGEST_MINUTES
             if alive[hold]:
                 value = _value(holds, known, row, hold)
                 if value >= holds.bar[hold]:
@@ -211,8 +235,7 @@ def _follow(  # noqa: PLR0913, PLR0917 — columns in, columns out
                         count += 1
                 elif value < holds.bar[hold] and int(holds.back[hold]) == NEVER:  # neither, where it is unknown
                     holds.back[hold] = minute
-                is_back = int(holds.back[hold]) != NEVER and minute - int(holds.back[hold]) >= BACK_MINUTES
-                alive[hold] = not (is_back or minute - int(holds.since[hold]) > LONGEST_MINUTES)
+                alive[hold] = int(holds.back[hold]) == NEVER or minute - int(holds.back[hold]) < BACK_MINUTES
             hold = int(following[hold])
         while new < len(word_row) and int(word_row[new]) == row:
             hold = first_new + new

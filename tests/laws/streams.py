@@ -253,6 +253,12 @@ class Run:
         self.crash()
         assert [codec.encode(state) for state in self._states()] == written
 
+    def change(self, a_plan: Plan) -> None:
+        """Write every state and read it again with another plan, as when the configuration was edited."""
+        self._plan = a_plan
+        self.checkpoint()
+        self.crash()
+
     def crash(self) -> None:
         """Forget everything since the last checkpoint, and read the states that it wrote."""
         self._stages = build_stages(self._plan, PriceTable(self._lookup))

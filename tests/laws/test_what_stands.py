@@ -10,7 +10,20 @@ from detectors.kinds.driver_step import DriverStep
 from detectors.kinds.idle_gpu import IdleGpu
 from detectors.prices import NANO
 from detectors.standing import BACK_MINUTES, TOLD_EVERY_MINUTES
-from tests.laws.streams import NANO_RATES, SERVICES, START, Event, Stream, plan, run, stream
+from tests.laws.streams import (
+    NANO_RATES,
+    SERVICES,
+    START,
+    Event,
+    Run,
+    Stream,
+    deployment_messages,
+    end_of,
+    plan,
+    run,
+    stream,
+    usage_messages,
+)
 from tests.laws.test_incident_life import decided, run_with
 
 STEPS = (DriverStep(),)
@@ -88,6 +101,19 @@ def test_another_cause_beside_what_only_stands_wakes_somebody() -> None:
     pages = [alert for alert in alerts if alert.severity == "page" and alert.state == "firing"]
     assert [page.detector for page in pages] == ["driver_step", "idle_gpu"]
     assert {page.scope["service"] for page in pages} == {"bot"}
+
+
+def test_it_survives_restarts_and_another_order_of_detectors() -> None:
+    """As when the configuration is edited: a detector is added before those that were there."""
+    begun = Run(plan(detectors=STEPS))
+    begun.feed(deployment_messages(LONG.deployments))
+    messages = usage_messages(LONG.usage)
+    middle = len(messages) // 2
+    begun.feed(messages[:middle])
+    begun.restart()
+    begun.change(plan(detectors=(IdleGpu(), *STEPS)))
+    begun.feed(messages[middle:])
+    assert begun.end(end_of(LONG)).told == run(LONG, plan(detectors=STEPS)).told
 
 
 def test_it_does_not_depend_on_cuts_or_shards() -> None:
