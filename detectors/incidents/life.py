@@ -94,6 +94,8 @@ class Life:
         key = apart if apart in state.open else place
         incident = state.open.get(key)
         if incident is not None and self._is_another(state, incident, found, family):
+            if key == apart:  # what only stands goes on under another key: candidates look for the newest
+                state.open[f"{apart}\x1f{incident.alert_id}"] = state.open.pop(apart)
             key, incident = apart, None
         if incident is not None:
             return self._add(state, key, incident, found)
@@ -202,27 +204,29 @@ class Life:
         return [self._alert(state, incident, minute, "updated")] if tells else []
 
     def _is_another(self, state: Lives, incident: Incident, found: Candidate, family: str) -> bool:
-        """Whether a candidate is a second cause beside an open incident: another family that would page by itself.
+        """Whether a candidate is a second cause beside an open incident: one that would page by itself.
 
-        Beside a page it has to be far dearer; beside what somebody has settled, or what detectors have long been
-        silent of, it has not.
+        Beside a page it has to be of another family and far dearer; beside what somebody has settled, of another
+        family; beside what detectors have long been silent of, neither.
         """
-        if family in incident.families or found.word == incident.first.word:
-            return False
         if incident.severity != "page" and not incident.is_settled:
             return False
-        dearest = max(incident.usd_per_hour, incident.first.usd_per_hour)
-        stands_apart = incident.is_settled or self._only_stands(incident, found)
-        if not stands_apart and found.usd_per_hour <= _FAR_DEARER * dearest:
-            return False
+        if not self._only_stands(incident, found, family):
+            if family in incident.families or found.word == incident.first.word:
+                return False
+            dearest = max(incident.usd_per_hour, incident.first.usd_per_hour)
+            if not incident.is_settled and found.usd_per_hour <= _FAR_DEARER * dearest:
+                return False
         return self._weigh(state, found, self._meant(state, found)).severity == "page"
 
-    def _only_stands(self, incident: Incident, found: Candidate) -> bool:
-        """Whether a page would be over for its detectors, and its place at rest no more for what is found."""
-        if found.minute < incident.odd_minute + self._settings.resolve_after_minutes:
-            return False
-        rested = found.minute >= incident.paged_minute + self._settings.quiet_after_page_minutes // 2
-        return rested or self._budget.detector(found.detector).names_its_driver
+    def _only_stands(self, incident: Incident, found: Candidate, family: str) -> bool:
+        """Whether a page would be over by its detectors, and its place at rest no more for what is found."""
+        quiet = incident.odd_minute + self._settings.resolve_after_minutes
+        resting = self._settings.quiet_after_page_minutes
+        if family in incident.families:
+            return found.minute >= quiet + resting
+        rested = found.minute >= incident.paged_minute + resting // 2
+        return found.minute >= quiet and (rested or self._budget.detector(found.detector).names_its_driver)
 
     def _open(self, state: Lives, key: str, found: Candidate, weighed: Weighed) -> Alert:
         place = place_of(found)

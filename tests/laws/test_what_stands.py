@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from detectors.clock import minute_of
+from detectors.clock import minute_of, moment_of
 from detectors.events import Alert
 from detectors.kinds.driver_step import DriverStep
 from detectors.kinds.idle_gpu import IdleGpu
@@ -101,6 +101,23 @@ def test_another_cause_beside_what_only_stands_wakes_somebody() -> None:
     pages = [alert for alert in alerts if alert.severity == "page" and alert.state == "firing"]
     assert [page.detector for page in pages] == ["driver_step", "idle_gpu"]
     assert {page.scope["service"] for page in pages} == {"bot"}
+
+
+def test_a_further_step_of_the_same_kind_long_after_the_first_wakes_somebody() -> None:
+    """Ten hours after the page its prompts grow to six times what they have become, after a deployment of their own."""
+    later = ONSET + 600
+    usage = [
+        {**event, **{name: event[name] * 6 for name in ("input_tokens", "cached_input_tokens")}}
+        if is_bots(event, later, later + 240)
+        else event
+        for event in LONG.usage
+    ]
+    release = {**LONG.deployments[0], "id": "deploy-8", "time": moment_of(later - 2).isoformat()}
+    alerts = run(Stream(usage, [*LONG.deployments, release]), plan(detectors=STEPS)).alerts
+    pages = [alert for alert in alerts if alert.severity == "page" and alert.state == "firing"]
+    assert [page.cause.deployment_id for page in pages] == ["deploy-7", "deploy-8"]
+    for page in pages:
+        assert [alert.state for alert in alerts if alert.alert_id == page.alert_id][-1] == "resolved"
 
 
 def test_it_survives_restarts_and_another_order_of_detectors() -> None:
