@@ -28,6 +28,7 @@ from detectors.series import SeriesName
 from detectors.standing import Standing
 
 Word = tuple[SeriesName, str, str]
+"""Of which series, by which detector, of which driver."""
 
 _FAR_DEARER = 5.0
 """A second cause pages beside an open page if it burns so many times as much."""
@@ -106,27 +107,31 @@ class Life:
 
     def stand(self, state: Lives, standing: list[Standing], minute: int) -> list[Alert]:
         """Let what is still so keep its page open, or open it again where it was only silent for a while."""
-        pages = {incident.first.word: key for key, incident in state.open.items() if incident.severity == "page"}
+        if not standing:
+            return []
+        pages = {incident.first.word: incident for incident in state.open.values() if incident.severity == "page"}
+        over = self._lately_over(state, minute)
+        alerts: list[Alert] = []
+        for said in sorted(standing, key=lambda said: said.word):
+            if (incident := pages.get(said.word)) is not None:
+                incident.stand(said)
+                alerts += self._tell_if_grown(state, incident, minute)
+            elif (former := over.pop(said.word, None)) is not None:
+                key = former.place if former.place not in state.open else _apart(former.place, former.families[0])
+                if key not in state.open:
+                    self._back(state, key, former, minute).stand(said)
+                    alerts.append(self._alert(state, former, minute, "updated"))
+        return alerts
+
+    def _lately_over(self, state: Lives, minute: int) -> dict[Word, Incident]:
+        """Pages that ended while their places rest still, and that nobody has settled, by what was said."""
         over: dict[Word, Incident] = {}
         for former in reversed(state.ended.values()):
             if (former.ended_minute or NEVER) + self._settings.quiet_after_page_minutes < minute:
                 break
-            if former.severity == "page":
+            if former.severity == "page" and not former.is_settled:
                 over.setdefault(former.first.word, former)
-        alerts: list[Alert] = []
-        for said in sorted(standing, key=lambda said: said.word):
-            if said.word in pages:
-                incident = state.open[pages[said.word]]
-                incident.stand(said)
-                alerts += self._tell_if_grown(state, incident, said.minute)
-            elif said.word in over:
-                former = over.pop(said.word)
-                key = former.place if former.place not in state.open else _apart(former.place, former.families[0])
-                if key not in state.open:
-                    incident = self._back(state, key, former, said.minute)
-                    incident.stand(said)
-                    alerts.append(self._alert(state, incident, said.minute, "updated"))
-        return alerts
+        return over
 
     def take_finding(self, state: Lives, found: Candidate, severity: Severity) -> list[Alert]:
         """Let a rule's finding open an incident, or add to its own: it has no part in what detectors see there."""

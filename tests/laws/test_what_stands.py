@@ -67,10 +67,12 @@ def test_it_counts_what_it_has_cost_until_then(told: list[Alert]) -> None:
     assert told[-1].excess_usd == pytest.approx(paid * 3 / 4, rel=0.2)
 
 
+SILENT = Stream([event for event in LONG.usage if not is_bots(event, ONSET + 240, ONSET + 320)], LONG.deployments)
+"""The same, but nobody calls for eighty minutes in the middle; the first calls after them are as long as before."""
+
+
 def test_what_was_only_silent_opens_the_same_page_again() -> None:
-    """Nobody calls for eighty minutes in the middle; the first calls after them are as long as before."""
-    silent = [event for event in LONG.usage if not is_bots(event, ONSET + 240, ONSET + 320)]
-    told = words(Stream(silent, LONG.deployments))
+    told = words(SILENT)
     states = [alert.state for alert in told]
     assert states.count("firing") == 1
     assert states.count("resolved") == 2
@@ -85,6 +87,8 @@ def test_what_is_settled_stays_silent_for_as_long_as_it_stands(told: list[Alert]
     heard = words(LONG, [decided(told[0], "intended")])
     assert [alert.state for alert in heard] == ["firing", "updated", "resolved"]
     assert minute_of(heard[-1].time) >= OVER
+    heard = words(SILENT, [decided(told[0], "intended")])
+    assert [alert.state for alert in heard] == ["firing", "updated", "resolved"]
 
 
 def test_another_cause_beside_what_only_stands_wakes_somebody() -> None:
