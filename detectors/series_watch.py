@@ -99,7 +99,6 @@ class SeriesWatch:
         self._looks_at_all = any(detector.wants_cheap_rows for detector in pooled)
         self._baselines = Baselines()
         self._titles = [detector.title for detector in detectors]
-        self._held = np.array([detector.place == "service" for detector in detectors], bool)
 
     def start(self) -> SeriesWatchState:
         """Nothing seen yet."""
@@ -137,7 +136,7 @@ class SeriesWatch:
             looked_at, excess = self._worth_a_look(rows)
             seen = _seen(rows, (since[0][at][looked_at], since[1][at][looked_at]), excess, looked_at)
             said = self._speak(series, teams, rows, seen, looked_at)
-            words = _words(said, self._held)
+            words = _words(said)
             state.held, still = follow(state.held, rows.known, words, series.names, self._titles)
             spoken, standing = spoken + said, standing + still
         return state, _by_minute(spoken, closed.at), standing
@@ -226,13 +225,13 @@ def _seen(
     return Seen(residuals, role, rows.cohort[looked_at], *since, unpriced, *excess, parts, rows.sampled[looked_at])
 
 
-def _words(said: list[_Spoken], held: NDArray[np.bool_]) -> Words:
-    """What those detectors have said whose series are held, in the order of rows."""
+def _words(said: list[_Spoken]) -> Words:
+    """What detectors have said, in the order of rows."""
     if not said:
         return _NO_WORDS
     (spoken,) = said
     verdicts = spoken.verdicts
-    which, detector = np.nonzero((verdicts.status == ANOMALOUS) & held)
+    which, detector = np.nonzero(verdicts.status == ANOMALOUS)
     order = np.lexsort((detector, spoken.rows[which]))
     which, detector = which[order], detector[order]
     horizon = verdicts.horizon[which, detector]
