@@ -52,7 +52,7 @@ _LONGEST_FETCH_MS = 50
 
 _FETCHED_BYTES = 6_000_000
 """Of a partition at once, unless a message is larger: about :data:`MESSAGES_AT_ONCE`, and so few that the system need
-not be asked for the buffers of each fetch."""
+not be asked for the buffers of each fetch. A fetch brings them of all partitions: less, and some have to wait."""
 
 Kind = Literal["usage", "deployments", "feedback"]
 KINDS: tuple[Kind, ...] = (USAGE, DEPLOYMENTS, FEEDBACK)
@@ -125,7 +125,7 @@ class IntakeService(ConsumerRebalanceListener):
         self._consumer = new_consumer(
             self._settings, group_id=self._group, group_instance_id=self._instance,
             session_timeout_ms=timeout_ms, heartbeat_interval_ms=timeout_ms // 4, fetch_max_wait_ms=_LONGEST_FETCH_MS,
-            fetch_max_bytes=2 * _FETCHED_BYTES, max_partition_fetch_bytes=_FETCHED_BYTES,
+            max_partition_fetch_bytes=_FETCHED_BYTES,
             check_crcs=False,  # the broker checked them when it took the messages
         )  # fmt: skip
         self._looker = new_consumer(self._settings)  # a connection on which no fetch is held back
