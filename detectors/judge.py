@@ -35,6 +35,7 @@ from detectors.numbers import numbers_of
 from detectors.prices import NANO
 from detectors.reports import SeriesReport, by_minute_and_name, merge, take
 from detectors.series import SeriesName
+from detectors.standing import Word
 from detectors.verdicts import ANOMALOUS, DRIVER_OF_CHANNEL, Detector, Seen, Verdicts, apart
 
 _FAR_MORE = 2.0
@@ -76,7 +77,7 @@ class Candidate(msgspec.Struct, frozen=True):
     action: str = ""
 
     @property
-    def word(self) -> tuple[SeriesName, str, str]:
+    def word(self) -> Word:
         """What was said: of which series, by which detector, of which driver."""
         return self.speaker, self.detector, self.fired
 

@@ -186,7 +186,7 @@ def look_around(
                 step = known.step[row, h, d]
                 if step > 0 and d != C_SHARE:
                     rises = min(step * (1 - step / 2 * (1 - step / 3)), 1.0)  # above 1 - exp(-step), and close to it
-                    worth = worth or _part(known, row, h, d) * rises * most > least_usd_per_hour
+                    worth = worth or part_of(known, row, h, d) * rises * most > least_usd_per_hour
         costs[row] = worth
         failed = np.float64(known.sums[row, QUARTER_HOUR, ERR])
         fails[row] = failed > LEAST_FAILED and failed > FAILING_SHARE * np.float64(known.sums[row, QUARTER_HOUR, N])
@@ -213,7 +213,7 @@ def _fill_excess(known: Known, rows: NDArray[np.intp], rise: Floats, in_horizon:
             total = tokens + np.float64(known.sums[row, h, GPU])
             token_rate = rate * (tokens / total if total > 0 else 0.0)
             for d in range(_D):
-                share = max(_part(known, row, h, d) * np.float64(rise[at, h, d]), 0.0)
+                share = max(part_of(known, row, h, d) * np.float64(rise[at, h, d]), 0.0)
                 in_horizon[at, h, d] = share * tokens
                 hourly[at, h, d] = share * token_rate * 60
             above = max(rate - _usual(known, row, h), 0.0)
@@ -222,7 +222,7 @@ def _fill_excess(known: Known, rows: NDArray[np.intp], rise: Floats, in_horizon:
 
 
 @compiled
-def _part(known: Known, row: int, h: int, d: int) -> float:
+def part_of(known: Known, row: int, h: int, d: int) -> float:
     """The part of a row's cost that a driver bears upon."""
     if d in (C_INPUT, C_CACHE, C_OUTPUT):
         listed = max(np.float64(known.sums[row, h, LIST]), 1e-30)

@@ -15,26 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.admission import NEVER
-from detectors.baselines import (
-    C_CACHE,
-    C_INPUT,
-    C_MIX,
-    C_OUTPUT,
-    C_UNIT,
-    GPU,
-    HORIZONS_MINUTES,
-    LIST,
-    LIST_IN,
-    PAID,
-    Floats,
-    Known,
-    joined,
-)
+from detectors.baselines import GPU, HORIZONS_MINUTES, PAID, Floats, Known, joined
 from detectors.clock import MINUTES_PER_DAY
 from detectors.compiled import compiled
-from detectors.drivers import CACHE, INPUT, MIX, OUTPUT, UNIT
+from detectors.drivers import REQUESTS
 from detectors.events import DRIVERS
+from detectors.residuals import part_of
 from detectors.series import SeriesName
+from detectors.verdicts import DRIVER_OF_CHANNEL
+
+Word = tuple[SeriesName, str, str]
+"""Of which series something is said, by which detector, of which driver."""
 
 TOLD_EVERY_MINUTES = 30
 BACK_MINUTES = 60
@@ -46,7 +37,8 @@ of few requests a short horizon holds more of them than it does on the average."
 
 _DOLLARS, _LEAST_USD = -1, 1e-30
 _CHANNEL_OF_DRIVER = np.full(len(DRIVERS), _DOLLARS)
-_CHANNEL_OF_DRIVER[[INPUT, OUTPUT, CACHE, MIX, UNIT]] = C_INPUT, C_OUTPUT, C_CACHE, C_MIX, C_UNIT
+_LEVELS = np.flatnonzero(DRIVER_OF_CHANNEL != REQUESTS)
+_CHANNEL_OF_DRIVER[DRIVER_OF_CHANNEL[_LEVELS]] = _LEVELS
 """What each driver's holds look at: the level of a channel, or dollars a minute."""
 
 
@@ -96,16 +88,17 @@ class Standing(msgspec.Struct, frozen=True, array_like=True):
     usd_per_hour: float
 
     @property
-    def word(self) -> tuple[SeriesName, str, str]:
+    def word(self) -> Word:
         """What was said once: of which series, by which detector, of which driver."""
         return self.name, self.detector, self.driver
 
 
 class _Told(NamedTuple):
-    """Which holds are told in which rows, (told,)."""
+    """Which holds are told in which rows, and the part of the cost that each bears upon, (told,)."""
 
     row: NDArray[np.int32]
     hold: NDArray[np.int32]
+    part: Floats
 
 
 def nothing_held() -> HeldState:
@@ -141,9 +134,9 @@ def follow(
     rows = np.flatnonzero(held[rank] == known.series).astype(np.int32)
     rank, alive = rank[rows], np.arange(len(holds.series)) < before
     most = int(np.bincount(of_hold, minlength=len(held))[rank].sum())
-    told = _Told(*np.empty((2, most), np.int32))
+    told = _Told(np.empty(most, np.int32), np.empty(most, np.int32), np.empty(most))
     count = _follow(holds, known, rows, rank, *_chains(of_hold, len(held)), words.row, before, alive, told)
-    standing = _told(holds, known, _Told(told.row[:count], told.hold[:count]), names, detectors)
+    standing = _told(holds, known, _Told(told.row[:count], told.hold[:count], told.part[:count]), names, detectors)
     return HeldState(_some(holds, alive), detectors), standing
 
 
@@ -181,9 +174,7 @@ def _told(holds: Holds, known: Known, told: _Told, names: list[SeriesName], dete
     hour = np.maximum(horizon, np.int8(_HOUR))
     channel, usual, usd = _CHANNEL_OF_DRIVER[driver], holds.usual[told.hold], known.usd[row, hour]
     sums = known.sums[row, hour]
-    of_input = np.minimum(sums[:, LIST_IN] / np.maximum(sums[:, LIST], _LEAST_USD), 1.0)
-    bears_on = np.where(driver == OUTPUT, 1 - of_input, np.where((driver == INPUT) | (driver == CACHE), of_input, 1.0))
-    tokens = bears_on * usd * sums[:, PAID] / np.maximum(sums[:, PAID] + sums[:, GPU], _LEAST_USD)
+    tokens = told.part * usd * sums[:, PAID] / np.maximum(sums[:, PAID] + sums[:, GPU], _LEAST_USD)
     rises = 1 - np.exp(-np.clip(known.level[row, horizon, channel] - usual, -20, 20))
     hourly = 60 * np.maximum(np.where(channel == _DOLLARS, usd - usual, tokens * rises), 0.0)
     whose = zip(known.series[row].tolist(), holds.detector[told.hold].tolist(), driver.tolist(), strict=True)
@@ -232,6 +223,7 @@ def _follow(  # noqa: PLR0913, PLR0917 — columns in, columns out
                     if minute - int(holds.told[hold]) >= TOLD_EVERY_MINUTES:
                         holds.told[hold] = minute
                         told.row[count], told.hold[count] = row, hold
+                        told.part[count] = _part(holds, known, row, hold)
                         count += 1
                 elif value < holds.bar[hold] and int(holds.back[hold]) == NEVER:  # neither, where it is unknown
                     holds.back[hold] = minute
@@ -249,6 +241,13 @@ def _value(holds: Holds, known: Known, row: int, hold: int) -> float:
     """What a hold looks at, NaN where it is unknown."""
     channel, horizon = int(_CHANNEL_OF_DRIVER[int(holds.driver[hold])]), int(holds.horizon[hold])
     return float(known.usd[row, horizon] if channel == _DOLLARS else known.level[row, horizon, channel])
+
+
+@compiled
+def _part(holds: Holds, known: Known, row: int, hold: int) -> float:
+    """The part of a row's dollars of an hour at least that a hold's driver bears upon."""
+    channel, horizon = int(_CHANNEL_OF_DRIVER[int(holds.driver[hold])]), max(int(holds.horizon[hold]), _HOUR)
+    return float(part_of(known, row, horizon, channel))
 
 
 @compiled

@@ -24,11 +24,7 @@ from detectors.incidents.severity import RANK, Scale, Weighed
 from detectors.incidents.spending import Spending
 from detectors.judge import Candidate
 from detectors.prices import NANO
-from detectors.series import SeriesName
-from detectors.standing import Standing
-
-Word = tuple[SeriesName, str, str]
-"""Of which series, by which detector, of which driver."""
+from detectors.standing import Standing, Word
 
 _FAR_DEARER = 5.0
 """A second cause pages beside an open page if it burns so many times as much."""

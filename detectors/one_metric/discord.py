@@ -45,13 +45,13 @@ def distances(past: Floats, odd: NDArray[np.bool_], newest: Floats, window: int,
     stride = max(len(calm) // _MOST_EARLIER, 1)
     earlier = np.lib.stride_tricks.sliding_window_view(calm, window)[::stride]
     is_example = np.lib.stride_tricks.sliding_window_view(is_odd, window)[::stride].mean(axis=1) <= _MOST_ODD
-    earlier = about_mean(earlier[is_example] if is_example.mean() >= 0.5 else earlier)
+    earlier = _about_mean(earlier[is_example] if is_example.mean() >= 0.5 else earlier)
     padded = np.concatenate([newest, np.zeros(rows - count)])
-    table = about_mean(np.lib.stride_tricks.sliding_window_view(padded, window))
+    table = _about_mean(np.lib.stride_tricks.sliding_window_view(padded, window))
     squares = (table**2).sum(axis=1)[:, None] + (earlier**2).sum(axis=1) - 2 * table @ earlier.T
     return np.asarray(np.sqrt(np.maximum(squares.min(axis=1), 0.0) / window)[place:count])
 
 
-def about_mean(windows: Floats) -> Floats:
+def _about_mean(windows: Floats) -> Floats:
     """Return windows, (windows, rows), each about its own mean."""
     return np.asarray(windows - windows.mean(axis=1, keepdims=True))

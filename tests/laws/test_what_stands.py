@@ -6,7 +6,6 @@ import pytest
 
 from detectors.clock import minute_of, moment_of
 from detectors.events import Alert
-from detectors.kinds.driver_step import DriverStep
 from detectors.kinds.idle_gpu import IdleGpu
 from detectors.prices import NANO
 from detectors.standing import BACK_MINUTES, TOLD_EVERY_MINUTES
@@ -24,9 +23,8 @@ from tests.laws.streams import (
     stream,
     usage_messages,
 )
-from tests.laws.test_incident_life import decided, run_with
+from tests.laws.test_incident_life import STEPS, decided, run_with
 
-STEPS = (DriverStep(),)
 ONSET = START + 10 * 60
 BURNS_MINUTES = 12 * 60
 OVER = ONSET + BURNS_MINUTES
