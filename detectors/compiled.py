@@ -3,8 +3,8 @@
 What is written for it reads numbers out of columns by ``np.float64`` and ``int`` (so that Python computes in the widths
 that the compiler uses) and takes every power and logarithm from a table or column that NumPy made. It makes no array:
 all come from its caller, so that numba need not count references to them (where it does, a scan of bytes takes four
-times as long). Machine code is kept on disk beside the source; it is made anew when any file of the core has changed,
-since constants come from all.
+times as long). Machine code is kept on disk beside the source; it is made anew when the file that it is from or any
+file of the core has changed, since constants come from all.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
         made = njit(cache=True, **_OPTIONS)(function)
         if made is function:  # numba was told to compile nothing
             return function  # type: ignore[no-any-return]  # what came in
-        made._cache._cache_file._source_stamp = _stamp()  # numba's own is that of the function's file alone
+        own = Path(function.__code__.co_filename)
+        made._cache._cache_file._source_stamp = _stamp(own)  # numba's own is that of the function's file alone
     except RuntimeError:  # no place to keep machine code: a read-only disk, or code that stands in no file
         made = njit(**_OPTIONS)(function)
     result: Callable[P, R] = made
@@ -71,7 +72,7 @@ def is_compiled(function: Callable[..., object]) -> bool:
 
 
 @cache
-def _stamp() -> str:
-    """What changes with any file of the core, and not with where and when it was installed."""
-    files = sorted(Path(__file__).parent.rglob("*.py"))
+def _stamp(own: Path) -> str:
+    """What changes with a file and with any of the core, and not with where and when they were installed."""
+    files = [*sorted(Path(__file__).parent.rglob("*.py")), own]
     return hashlib.blake2b(b"".join(path.read_bytes() for path in files), digest_size=8).hexdigest()

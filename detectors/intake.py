@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Sequence
-from operator import attrgetter
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -23,24 +22,14 @@ from detectors.events import DeploymentEvent, Feedback, UsageEvent
 from detectors.frame import Frame, Labels, used_of
 from detectors.pages import OnePage
 from detectors.prices import PriceTable
+from detectors.raw import RawBatch, RawMessage
 from detectors.usage_reader import UsageReader
 
 E = TypeVar("E", DeploymentEvent, Feedback)
-_KIND, _OFFSET, _PAYLOAD, _RECEIVED = map(attrgetter, ("kind", "offset", "payload", "received_minute"))
 _SERVICE = f.DIMENSIONS.index("service")
 
 KEPT_BYTES = 4_000_000
 """So much of a refused event is kept at most."""
-
-
-class RawMessage(msgspec.Struct, frozen=True, gc=False):
-    """A message as it came; ``received_minute`` is None where nobody knows (a file)."""
-
-    kind: Literal["usage", "deployments", "feedback"]
-    partition: int
-    offset: int
-    payload: bytes
-    received_minute: int | None = None
 
 
 class Reject(msgspec.Struct, frozen=True):
@@ -101,12 +90,12 @@ class Intake:
     def step(self, state: IntakeState, messages: Sequence[RawMessage]) -> tuple[IntakeState, IntakeOutput]:
         """Make frames of messages; those of usage all come from one raw partition, in its order."""
         rejects: list[Reject] = []
-        usage = messages if set(map(_KIND, messages)) == {"usage"} else [m for m in messages if m.kind == "usage"]
-        deployments = self._read(self._deployments, [m for m in messages if m.kind == "deployments"], rejects)
-        feedback = self._read(self._feedback, [m for m in messages if m.kind == "feedback"], rejects)
+        usage, others = _parted(messages)
+        deployments = self._read(self._deployments, [m for m in others if m.kind == "deployments"], rejects)
+        feedback = self._read(self._feedback, [m for m in others if m.kind == "feedback"], rejects)
         fits, rows = self._read_usage(usage, rejects)
-        partition = usage[0].partition if usage else 0
-        span = (usage[0].offset, usage[-1].offset) if usage else (-1, -1)
+        partition = usage.partition
+        span = (int(usage.offset[0]), int(usage.offset[-1])) if usage else (-1, -1)
         before = state.high_minute.get(partition, NEVER)
         taken = self._admit(fits, rows, before, rejects)
         high = int(taken.high.max(initial=before))
@@ -120,7 +109,8 @@ class Intake:
     def heartbeat(self, state: IntakeState, partition: int, minute: int) -> tuple[IntakeState, IntakeOutput]:
         """Say that a raw partition has shown all up to a minute: frames without rows that move the watermark."""
         high = max(state.high_minute.get(partition, NEVER), minute)
-        nothing = self._admit([], self._usage.read([])[0], high, [])
+        none = RawBatch.of([])
+        nothing = self._admit(none, self._usage.read(none)[0], high, [])
         frames = self._cut(nothing, partition, (-1, -1), high, [], [])
         return IntakeState({**state.high_minute, partition: high}), IntakeOutput(frames, [], 0, 0, 0)
 
@@ -135,17 +125,13 @@ class Intake:
         services, place = np.unique(labels.codes[:, _SERVICE], return_inverse=True)
         return np.array([self.shard_of(labels.names[code]) for code in services.tolist()], np.int32)[place]
 
-    def _read_usage(
-        self, messages: Sequence[RawMessage], rejects: list[Reject]
-    ) -> tuple[Sequence[RawMessage], UsageColumns]:
+    def _read_usage(self, usage: RawBatch, rejects: list[Reject]) -> tuple[RawBatch, UsageColumns]:
         """Messages of a right size, and all events in them."""
-        payloads = list(map(_PAYLOAD, messages))
-        if max(map(len, payloads), default=0) > self.settings.max_message_bytes:
-            messages = [m for m in messages if self._size_is_right(m, rejects)]
-            payloads = list(map(_PAYLOAD, messages))
-        rows, mistakes = self._usage.read(payloads)
-        rejects.extend(_reject(messages[number], mistake) for number, mistake in mistakes)
-        return messages, rows
+        if usage.sizes().max(initial=0) > self.settings.max_message_bytes:
+            usage = RawBatch.of([message for message in usage if self._size_is_right(message, rejects)])
+        rows, mistakes = self._usage.read(usage)
+        rejects.extend(_reject(usage[number], mistake) for number, mistake in mistakes)
+        return usage, rows
 
     def _read(self, reader: Reader[E], messages: list[RawMessage], rejects: list[Reject]) -> list[E]:
         """Events of messages that hold no usage: they belong to no raw partition and are never too late."""
@@ -165,7 +151,7 @@ class Intake:
         return len(message.payload) <= most
 
     def _refuse(
-        self, messages: Sequence[RawMessage], rows: UsageColumns, received: NDArray[np.int32], placed: Placed
+        self, messages: RawBatch, rows: UsageColumns, received: NDArray[np.int32], placed: Placed
     ) -> Iterator[Reject]:
         """Say of each event that is not taken why."""
         opened, told = -1, dict[int, tuple[UsageEvent, bytes]]()
@@ -180,15 +166,15 @@ class Intake:
             )
             yield _reject(message, Mistake(index, *why, item))
 
-    def _admit(self, messages: Sequence[RawMessage], rows: UsageColumns, high: int, rejects: list[Reject]) -> Frame:
+    def _admit(self, messages: RawBatch, rows: UsageColumns, high: int, rejects: list[Reject]) -> Frame:
         """One frame of all shards' rows that are taken."""
-        received = _received(messages)[rows.message]
+        received = messages.received_minute[rows.message]
         placed = place(self.settings, rows.minute, received, is_sound(rows.values), high)
         if not placed.taken.all():
             rejects.extend(self._refuse(messages, rows, received, placed))
             kept = np.flatnonzero(placed.taken)
             rows, placed = rows.of(kept), Placed(placed.taken[kept], placed.minute[kept], placed.high[kept])
-        offset = np.fromiter(map(_OFFSET, messages), np.int64, len(messages))[rows.message]
+        offset = messages.offset[rows.message]
         add_dollars(rows.values, rows.paid_usd, rows.labels, rows.key, placed.minute, self._prices)
         return Frame(
             0, 0, 0, 0, rows.labels, rows.key, offset, placed.minute, placed.high, rows.identity, rows.values, []
@@ -218,12 +204,12 @@ class Intake:
         return frames
 
 
-def _received(messages: Sequence[RawMessage]) -> NDArray[np.int32]:
-    """Minutes at which messages came, :data:`NEVER` where nobody knows."""
-    minutes = list(map(_RECEIVED, messages))
-    if None in minutes:
-        return np.array([NEVER if minute is None else minute for minute in minutes], np.int32)
-    return np.fromiter(minutes, np.int32, len(minutes))
+def _parted(messages: Sequence[RawMessage]) -> tuple[RawBatch, Sequence[RawMessage]]:
+    """The usage among messages, and the others."""
+    if isinstance(messages, RawBatch):
+        return (messages, []) if messages.kind == "usage" else (RawBatch.of([]), messages)
+    usage = [message for message in messages if message.kind == "usage"]
+    return RawBatch.of(usage), [message for message in messages if message.kind != "usage"]
 
 
 def _reject(message: RawMessage, mistake: Mistake) -> Reject:

@@ -80,7 +80,7 @@ def room_for(rows: int) -> Scanned:
 
 @compiled
 def scan(
-    data: NDArray[np.uint8], ends: NDArray[np.int64], defaults: NDArray[np.int64], into: Scanned,
+    data: NDArray[np.uint8], begin: int, ends: NDArray[np.int64], defaults: NDArray[np.int64], into: Scanned,
     plain: NDArray[np.bool_],
 ) -> int:  # fmt: skip
     """Read messages; return how many events they hold.
@@ -89,6 +89,8 @@ def scan(
     ----------
     data
         The messages one after the other, a zero byte behind each.
+    begin
+        Where the first one begins.
     ends
         Where the zero byte of each message stands, shape (messages,).
     defaults
@@ -98,7 +100,7 @@ def scan(
     plain
         Filled in: which messages were plain; of the others there are no rows.
     """
-    row, at = 0, 0
+    row, at = 0, begin
     for message in range(len(ends)):
         first = row
         at = _blank(data, at)

@@ -9,8 +9,9 @@ import msgspec
 from detectors.admission import NEVER
 from detectors.budget import PageRates
 from detectors.events import Alert, Feedback
-from detectors.intake import IntakeOutput, RawMessage, Reject
+from detectors.intake import IntakeOutput, Reject
 from detectors.pages import Pages, Part, collected
+from detectors.raw import RawMessage
 from detectors.reports import MinuteReport
 from streams.app import Stages
 

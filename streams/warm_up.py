@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from detectors.intake import RawMessage
 from detectors.prices import PriceTable
+from detectors.raw import RawMessage
 from streams.app import Plan, build_stages
 from streams.pipeline import Pipeline
 

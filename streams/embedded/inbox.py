@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 import msgspec
 import structlog
 
-from detectors.intake import IntakeOutput, RawMessage
+from detectors.intake import IntakeOutput
+from detectors.raw import RawMessage
 from streams.embedded.store import Store
 from streams.sources.http import BadEvent, InboxUnavailableError, Kind, Receipt
 

@@ -14,7 +14,8 @@ import msgspec
 import structlog
 
 from detectors.events import Feedback
-from detectors.intake import IntakeOutput, IntakeState, RawMessage, Reject
+from detectors.intake import IntakeOutput, IntakeState, Reject
+from detectors.raw import RawMessage
 from streams.app import Stages
 from streams.delivery.routes import Routes
 from streams.embedded.store import InboxRow, Progress, Store, Totals

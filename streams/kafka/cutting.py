@@ -8,11 +8,15 @@ from typing import NamedTuple
 import structlog
 
 from detectors.admission import NEVER
-from detectors.intake import Intake, IntakeOutput, IntakeState, RawMessage, reject_of
+from detectors.intake import Intake, IntakeOutput, IntakeState, reject_of
+from detectors.raw import RawBatch, RawMessage
 from streams.kafka.client import LARGEST_MESSAGE_BYTES
 
-BYTES_AT_ONCE = 7_000_000
+BYTES_AT_ONCE = 8_000_000
 """A step takes no more. What its frames weigh is not known before; if it is too much, the step is halved."""
+_MUCH_MORE = 1.5
+"""A few messages more than wanted are no reason for two steps."""
+
 LARGEST_FRAME_BYTES = LARGEST_MESSAGE_BYTES - 65_536
 
 _log = structlog.get_logger(__name__)
@@ -55,21 +59,14 @@ def cut(intake: Intake, state: IntakeState, messages: Sequence[RawMessage]) -> t
     return state, first + second
 
 
-def chunks(messages: list[RawMessage]) -> Iterator[list[RawMessage]]:
-    """Part messages into as many as a step takes."""
-    if messages and sum(len(message.payload) for message in messages) <= BYTES_AT_ONCE:
+def chunks(messages: RawBatch, most_messages: int) -> Iterator[RawBatch]:
+    """Part messages into about as many as a step takes, by halves."""
+    middle = len(messages) // 2
+    if not middle or (len(messages) <= _MUCH_MORE * most_messages and messages.sizes().sum() <= BYTES_AT_ONCE):
         yield messages
-        return
-    chunk: list[RawMessage] = []
-    size = 0
-    for message in messages:
-        if chunk and size + len(message.payload) > BYTES_AT_ONCE:
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(message)
-        size += len(message.payload)
-    if chunk:
-        yield chunk
+    else:
+        yield from chunks(messages[:middle], most_messages)
+        yield from chunks(messages[middle:], most_messages)
 
 
 def _earliest_minute(output: IntakeOutput) -> int:
@@ -80,14 +77,14 @@ def _step_around_poison(
     intake: Intake, state: IntakeState, messages: Sequence[RawMessage]
 ) -> tuple[IntakeState, IntakeOutput]:
     """Step; a message that breaks the stage is set apart as a reject, and the others go on without it."""
-    kept, poison = list(messages), []
+    kept, poison = messages, []
     while True:
         try:
             after, output = intake.step(state, kept)
         except Exception as error:  # whatever it is, one message must not stop the stream
             place = _first_to_break(intake, state, kept)
-            _log.exception("poisonous_message", partition=kept[place].partition, offset=kept[place].offset)
-            bad = kept.pop(place)
+            bad, kept = kept[place], [*kept[:place], *kept[place + 1 :]]
+            _log.exception("poisonous_message", partition=bad.partition, offset=bad.offset)
             detail = f"breaks intake: {error!r}"
             poison.append(reject_of(bad, 0, "poisonous", detail, bad.payload))
         else:

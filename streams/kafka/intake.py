@@ -20,21 +20,22 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import Literal
+from collections.abc import Callable, Iterable
+from itertools import chain
 
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import IllegalStateError
 
 from detectors.admission import NEVER
-from detectors.intake import Intake, IntakeOutput, IntakeState, RawMessage, Reject
+from detectors.intake import Intake, IntakeOutput, IntakeState, Reject
+from detectors.raw import Kind, RawBatch
+from streams.kafka.bulk import Bulk, Fetched
 from streams.kafka.client import connection, new_consumer, new_producer
 from streams.kafka.cutting import Cut, chunks, cut, encoded
 from streams.kafka.idle import Idleness, RawProgress
 from streams.kafka.lease import Passing, no_passing
-from streams.kafka.publish import RECEIVED_HEADER, UNKNOWN
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.topics import DEPLOYMENTS, FEEDBACK, FRAMES, REJECTED, USAGE
 
@@ -54,10 +55,9 @@ _FETCHED_BYTES = 6_000_000
 """Of a partition at once, unless a message is larger: about :data:`MESSAGES_AT_ONCE`, and so few that the system need
 not be asked for the buffers of each fetch. A fetch brings them of all partitions: less, and some have to wait."""
 
-Kind = Literal["usage", "deployments", "feedback"]
 KINDS: tuple[Kind, ...] = (USAGE, DEPLOYMENTS, FEEDBACK)
 
-Records = dict[TopicPartition, list[ConsumerRecord]]
+Batches = dict[TopicPartition, list[Fetched]]
 
 _log = structlog.get_logger(__name__)
 
@@ -107,7 +107,7 @@ class IntakeService(ConsumerRebalanceListener):
         self._done: dict[TopicPartition, int] = {}
         self._epoch = 0
         self._came_ms = 0
-        self._at_once = MESSAGES_AT_ONCE
+        self._bulk = Bulk(self._kind_of, MESSAGES_AT_ONCE)
         self._working = asyncio.Lock()
         self._stopping = threading.Event()  # told from another thread
         self._consumer: AIOKafkaConsumer
@@ -125,7 +125,7 @@ class IntakeService(ConsumerRebalanceListener):
         self._consumer = new_consumer(
             self._settings, group_id=self._group, group_instance_id=self._instance,
             session_timeout_ms=timeout_ms, heartbeat_interval_ms=timeout_ms // 4, fetch_max_wait_ms=_LONGEST_FETCH_MS,
-            max_partition_fetch_bytes=_FETCHED_BYTES,
+            max_partition_fetch_bytes=_FETCHED_BYTES, value_deserializer=self._bulk,
             check_crcs=False,  # the broker checked them when it took the messages
         )  # fmt: skip
         self._looker = new_consumer(self._settings)  # a connection on which no fetch is held back
@@ -153,14 +153,29 @@ class IntakeService(ConsumerRebalanceListener):
         _log.info("intake_assigned", partitions=len(list(assigned)))
 
     async def _turn(self) -> None:
-        usage: Records = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=self._at_once)
-        epoch, self._came_ms = self._epoch, round(time.time() * 1000)
+        usage, epoch = await self._take()
+        self._came_ms = round(time.time() * 1000)
         if await self._read_ahead(epoch, for_usage=bool(usage)):
             await self._process(usage, epoch)
         if time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + _IDLE_LOOK_SECONDS
             await self._commit_past_markers()
             await self._send_heartbeats()
+
+    async def _take(self) -> tuple[Batches, int]:
+        """Wait for messages, then take what else has come, up to as many as are wanted; return them and the epoch."""
+        taken: Batches = {}
+        epoch, messages = self._epoch, 0
+        while messages < self._bulk.most_messages:
+            some: Batches = await self._consumer.getmany(timeout_ms=0 if taken else _POLL_MS, max_records=1)
+            if self._epoch != epoch:  # what came before comes again
+                taken, epoch, messages = {}, self._epoch, 0
+            if not some:
+                break
+            for place, fetched in some.items():
+                taken.setdefault(place, []).extend(fetched)
+                messages += sum(len(one.messages) for one in fetched)
+        return taken, epoch
 
     async def _read_ahead(self, epoch: int, for_usage: bool) -> bool:
         """Read deployments and feedback to their present end, or, where usage waits for them, wait for their owner.
@@ -195,10 +210,10 @@ class IntakeService(ConsumerRebalanceListener):
             else:
                 await asyncio.sleep(_LOOK_SECONDS)
 
-    async def _read(self, paused: list[TopicPartition]) -> Records:
+    async def _read(self, paused: list[TopicPartition]) -> Batches:
         self._consumer.resume(*paused)
         try:
-            found: Records = await self._consumer.getmany(*paused, timeout_ms=_POLL_MS)
+            found: Batches = await self._consumer.getmany(*paused, timeout_ms=_POLL_MS)
         finally:
             self._consumer.pause(*(place for place in paused if place in self._consumer.assignment()))
         return found
@@ -212,7 +227,7 @@ class IntakeService(ConsumerRebalanceListener):
         first = await self._looker.beginning_offsets(waiting)
         return any(max(done[place].offset if place in done else 0, first[place]) < ends[place] for place in waiting)
 
-    async def _process(self, batch: Records, epoch: int) -> None:
+    async def _process(self, batch: Batches, epoch: int) -> None:
         """Send frames and rejects of a batch, then commit its offsets."""
         if not any(batch.values()):
             return
@@ -221,16 +236,16 @@ class IntakeService(ConsumerRebalanceListener):
                 return
             sent: list[asyncio.Future[object]] = []
             outputs: list[IntakeOutput] = []
-            for place, records in batch.items():
+            for place, fetched in batch.items():
                 await self._know_high(place)
-                for chunk in chunks(_raw(self._kind_of[place.topic], place.partition, records)):
+                for chunk in chain.from_iterable(chunks(one.messages, self._bulk.most_messages) for one in fetched):
                     for made in self._cut(place, chunk):
                         outputs.append(made.output)
                         sent += await self._send(made)
             await self._passing("intake: sending")
             await asyncio.gather(*sent)
             await self._passing("intake: after send")
-            await self._commit({place: records[-1].offset + 1 for place, records in batch.items() if records})
+            await self._commit({place: fetched[-1].next_offset for place, fetched in batch.items() if fetched})
             await self._passing("intake: after commit")
         for output in outputs:
             self._observe(output)
@@ -240,7 +255,7 @@ class IntakeService(ConsumerRebalanceListener):
             _, metadata = (await self._committed([place])).get(place, (0, ""))
             self._high[place.partition] = high_minute_in(metadata)
 
-    def _cut(self, place: TopicPartition, messages: Sequence[RawMessage]) -> list[Cut]:
+    def _cut(self, place: TopicPartition, messages: RawBatch) -> list[Cut]:
         if self._kind_of[place.topic] != USAGE:
             return [encoded(self._intake.step(self._intake.start(), messages)[1])]
         state, made = cut(self._intake, IntakeState({place.partition: self._high[place.partition]}), messages)
@@ -251,7 +266,8 @@ class IntakeService(ConsumerRebalanceListener):
     def _fit(self, messages: int, minutes: int) -> None:
         """Take as many messages at once as span the right number of minutes, as the last ones did."""
         fitting = messages * MINUTES_AT_ONCE // max(minutes, 1)
-        self._at_once = min(max(fitting, _FEWEST_AT_ONCE), 2 * self._at_once, MESSAGES_AT_ONCE)
+        most = min(2 * self._bulk.most_messages, MESSAGES_AT_ONCE)
+        self._bulk.most_messages = min(max(fitting, _FEWEST_AT_ONCE), most)
 
     async def _send(self, made: Cut) -> list[asyncio.Future[object]]:
         frames, rejected = self._settings.topic(FRAMES), self._settings.topic(REJECTED)
@@ -329,16 +345,3 @@ def high_minute_in(metadata: str) -> int:
     (29000000, True)
     """
     return int(metadata) if metadata else NEVER
-
-
-def _raw(kind: Kind, partition: int, records: Sequence[ConsumerRecord]) -> list[RawMessage]:
-    return [
-        RawMessage(
-            kind,
-            partition,
-            record.offset,
-            record.value or b"",
-            None if record.headers and (RECEIVED_HEADER, UNKNOWN) in record.headers else record.timestamp // 60_000,
-        )
-        for record in records
-    ]

@@ -13,7 +13,8 @@ from typing import BinaryIO, cast
 import msgspec
 
 from detectors.events import Alert
-from detectors.intake import IntakeOutput, RawMessage, Reject
+from detectors.intake import IntakeOutput, Reject
+from detectors.raw import RawMessage
 from detectors.reports import MinuteReport
 from streams.app import Stages
 from streams.pipeline import Passed, Pipeline

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from detectors.admission import IntakeSettings
-from detectors.intake import Intake, IntakeOutput, RawMessage
+from detectors.intake import Intake, IntakeOutput
 from detectors.prices import PriceTable
+from detectors.raw import RawMessage
 from streams.embedded.inbox import DurableInbox
 from streams.embedded.store import Store
 from streams.sources.http import InboxUnavailableError, Kind

@@ -9,8 +9,9 @@ import pytest
 
 from detectors.admission import IntakeSettings
 from detectors.events import Alert
-from detectors.intake import Intake, IntakeOutput, IntakeState, RawMessage
+from detectors.intake import Intake, IntakeOutput, IntakeState
 from detectors.prices import PriceTable
+from detectors.raw import RawMessage
 from streams.app import Stages, build_stages, plan_of
 from streams.configuration.settings import find_folder, load
 from streams.delivery.routes import Routes

@@ -13,8 +13,9 @@ import numpy as np
 from detectors import columns
 from detectors.admission import IntakeSettings
 from detectors.clock import parse_minute
-from detectors.intake import Intake, IntakeOutput, RawMessage
+from detectors.intake import Intake, IntakeOutput
 from detectors.prices import PriceTable
+from detectors.raw import RawMessage
 from tests.faults.hostile import LARGEST_MESSAGE_BYTES, Hostile, messages
 
 BATCH = 5000

@@ -16,7 +16,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from detectors import codec
-from detectors.intake import RawMessage
+from detectors.raw import RawMessage
 from detectors.reports import MinuteReport, SeriesReport
 from streams.app import build_stages, plan_of
 from streams.configuration.catalogue import build_prices

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from detectors import codec
 from detectors.clock import moment_of
 from detectors.events import Alert, Driver
-from detectors.intake import RawMessage
 from detectors.kinds import KINDS
+from detectors.raw import RawMessage
 from detectors.reports import SeriesReport
 from detectors.series import SeriesName
 from detectors.verdicts import NORMAL, Detector, Seen, Verdicts, apart

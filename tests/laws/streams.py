@@ -20,7 +20,7 @@ from detectors.clock import moment_of, parse_minute
 from detectors.events import Alert, Feedback, Initiative
 from detectors.incidents.life import IncidentSettings
 from detectors.incidents.severity import SeveritySettings
-from detectors.intake import IntakeOutput, RawMessage, Reject
+from detectors.intake import IntakeOutput, Reject
 from detectors.kinds.driver_step import DriverStep
 from detectors.kinds.idle_gpu import IdleGpu
 from detectors.kinds.job_cadence import JobCadence
@@ -34,6 +34,7 @@ from detectors.kinds.unpriced_model import UnpricedModel
 from detectors.kinds.volume_burst import VolumeBurst
 from detectors.pages import Pages, Part, StatePages, collected
 from detectors.prices import Lookup, PriceTable, Rates
+from detectors.raw import RawMessage
 from detectors.reports import MinuteReport
 from detectors.rules.rule import Rule
 from detectors.verdicts import Detector

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from detectors.admission import IntakeSettings
-from detectors.intake import Intake, IntakeState, RawMessage
+from detectors.intake import Intake, IntakeState
 from detectors.prices import PriceTable, Rates
+from detectors.raw import RawBatch, RawMessage
 from streams.kafka import cutting
 
 MESSAGES = 5000
@@ -75,10 +76,11 @@ def test_one_message_is_not_halved_however_large(intake: Intake, monkeypatch: py
     assert [part.output.frames[0].offset.tolist() for part in parts] == [[0], [1], [2]]
 
 
-def test_a_step_takes_no_more_bytes_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
-    given = messages()
+def test_a_step_takes_about_as_many_messages_and_no_more_bytes_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = RawBatch.of(messages())
+    assert [len(chunk) for chunk in cutting.chunks(given, len(given))] == [len(given)]
+    assert {len(chunk) for chunk in cutting.chunks(given, len(given) // 4)} == {len(given) // 4}
     monkeypatch.setattr(cutting, "BYTES_AT_ONCE", 1000)
-    chunks = list(cutting.chunks(given))
-    assert [message for chunk in chunks for message in chunk] == given
-    assert all(sum(len(message.payload) for message in chunk) <= 1000 for chunk in chunks)
-    assert list(cutting.chunks([])) == []
+    chunks = list(cutting.chunks(given, len(given)))
+    assert [message for chunk in chunks for message in chunk] == list(given)
+    assert all(chunk.sizes().sum() <= 1000 for chunk in chunks)

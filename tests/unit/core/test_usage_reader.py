@@ -12,6 +12,7 @@ from detectors.columns import UsageColumns
 from detectors.compiled import is_compiled
 from detectors.decode import Mistake
 from detectors.events import UsageEvent
+from detectors.raw import RawBatch, RawMessage
 from detectors.scan import scan
 from detectors.usage_reader import UsageReader
 
@@ -73,15 +74,19 @@ def rows_of(columns: UsageColumns) -> list[tuple[object, ...]]:
     return list(zip(*plain, columns.values.T.tolist(), paid, keys, strict=True))
 
 
+def batch(payloads: list[bytes]) -> RawBatch:
+    return RawBatch.of([RawMessage("usage", 0, number, payload) for number, payload in enumerate(payloads)])
+
+
 def read(payloads: list[bytes], *, scans: bool) -> tuple[list[tuple[object, ...]], list[tuple[int, Mistake]]]:
-    columns, mistakes = UsageReader(scans=scans).read(payloads)
+    columns, mistakes = UsageReader(scans=scans).read(batch(payloads))
     return rows_of(columns), mistakes
 
 
 def test_machine_code_reads_what_is_plain() -> None:
     """Otherwise the law below compares the decoder with itself."""
     assert is_compiled(scan)
-    columns, mistakes = UsageReader(scans=True).read([json.dumps(PLAIN).encode()])
+    columns, mistakes = UsageReader(scans=True).read(batch([json.dumps(PLAIN).encode()]))
     assert (columns.minute.tolist(), columns.labels.keys()[0][1], mistakes) == ([29_846_887], "bot", [])
 
 
@@ -102,5 +107,5 @@ def test_every_way_to_write_a_time_is_read_alike(stamp: str) -> None:
 @given(st.floats(0, 1e8))
 def test_dollars_are_read_to_the_nearest_float(cost_usd: float) -> None:
     payload = json.dumps({**PLAIN, "cost_usd": cost_usd}).encode()
-    columns, _ = UsageReader(scans=True).read([payload])
+    columns, _ = UsageReader(scans=True).read(batch([payload]))
     assert columns.paid_usd.tolist() == [cost_usd]
