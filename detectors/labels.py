@@ -41,6 +41,9 @@ def number_texts(
     mask, count = len(table) - 1, 0
     for row in range(len(spans)):
         start, stop = spans[row, 0], spans[row, 1]
+        if row > 0 and _are_equal(data, spans[row - 1, 0], spans[row - 1, 1], start, stop):
+            numbers[row] = numbers[row - 1]  # as most often, and cheaper than a hash
+            continue
         slot = _hash(data, start, stop) & mask
         while table[slot] >= 0:
             known = firsts[table[slot]]
@@ -119,7 +122,7 @@ def empty_table(rows: int) -> NDArray[np.int32]:
 def _hash(data: NDArray[np.uint8], start: np.int64, stop: np.int64) -> np.int64:
     """Return Fowler, Noll and Vo's hash, its halves put together."""
     mixed = _GOLDEN
-    for at in range(start, stop):
+    for at in range(np.uint64(start), np.uint64(stop)):
         mixed = (mixed ^ np.uint64(data[at])) * _FNV_PRIME
     return np.int64((mixed ^ (mixed >> _HALF)) >> _ONE)
 
@@ -128,10 +131,11 @@ def _hash(data: NDArray[np.uint8], start: np.int64, stop: np.int64) -> np.int64:
 def _are_equal(
     data: NDArray[np.uint8], start: np.int64, stop: np.int64, other_start: np.int64, other_stop: np.int64
 ) -> bool:
-    size, place = stop - start, 0
-    is_as_long = other_stop - other_start == size
-    while is_as_long and place < size and data[start + place] == data[other_start + place]:
-        place += 1
+    size, place = np.uint64(stop - start), _ZERO
+    one, other = np.uint64(start), np.uint64(other_start)
+    is_as_long = other_stop - other_start == stop - start
+    while is_as_long and place < size and data[one + place] == data[other + place]:
+        place += _ONE
     return bool(is_as_long and place == size)
 
 

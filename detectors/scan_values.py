@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from detectors.compiled import compiled, inlined
 
 NOT_PLAIN = -1
+_ONE = np.uint64(1)
 
 _QUOTE, _BACKSLASH, _ZERO, _NINE, _DOT, _PLUS, _MINUS, _COLON = b'"\\09.+-:'
 _BIG_T, _BIG_Z, _SMALL_E, _BIG_E = b"TZeE"
@@ -39,9 +40,10 @@ _SECONDS_END, _ZONE_SIZE, _MOST_FRACTION = len("2026-10-01T00:00:00"), len("+01:
 @inlined
 def text_end(data: NDArray[np.uint8], at: int) -> int:
     """Return where the quote stands that ends a text of printed ASCII without escapes."""
-    while _GOES_ON[data[at]]:
-        at += 1
-    return at if data[at] == _QUOTE else NOT_PLAIN
+    place = np.uint64(at)  # of an index without a sign the compiler need not ask whether it counts from the end
+    while _GOES_ON[data[place]]:
+        place += _ONE
+    return int(np.int64(place)) if data[place] == _QUOTE else NOT_PLAIN
 
 
 @inlined

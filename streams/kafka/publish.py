@@ -12,7 +12,7 @@ from detectors.events import Feedback
 from streams.kafka.client import new_producer
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.topics import FEEDBACK
-from streams.replay.replay import lines_of
+from streams.replay.lines import lines_of
 
 RECEIVED_HEADER = "received"
 UNKNOWN = b"unknown"

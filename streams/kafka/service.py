@@ -18,6 +18,7 @@ from streams.app import build_stages, installed_version, plan_of
 from streams.configuration.catalogue import build_prices
 from streams.configuration.settings import ConfigError, Settings, load
 from streams.delivery.mailroom import Mailroom
+from streams.kafka import bulk
 from streams.kafka.lease import Passing, no_passing
 from streams.kafka.status import PartitionStatus
 from streams.kafka.worker import KafkaWorker, TopicsError, WorkerParts
@@ -125,7 +126,7 @@ class WorkerService:
         telling = [asyncio.create_task(teller) for teller in tellers]
         try:
             # Before it holds partitions: compiling may take a minute.
-            await asyncio.to_thread(warm_up, plan_of(self._settings), self._prices)
+            await asyncio.to_thread(self._warm_up)
             await self._worker.run()
         finally:
             for task in telling:
@@ -133,6 +134,10 @@ class WorkerService:
             await asyncio.wait(telling)
             await self._web.stop()
         _log.info("stopped")
+
+    def _warm_up(self) -> None:
+        warm_up(plan_of(self._settings), self._prices)
+        bulk.warm_up()
 
     def _refuse(self, said: Feedback) -> None:
         reject = unknown_alert(said)

@@ -17,7 +17,8 @@ from streams.configuration.catalogue import build_prices
 from streams.configuration.settings import Settings
 from streams.notifiers.console import panel_of
 from streams.notifiers.message import message_of
-from streams.replay.replay import Listeners, ReplaySummary, lines_of, replay
+from streams.replay.lines import lines_of
+from streams.replay.replay import Listeners, ReplaySummary, replay
 from streams.report import SpendCounter, write_report
 from streams.report.words import counted
 

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import gzip
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, cast
 
 import msgspec
 
 from detectors.events import Alert
 from detectors.intake import IntakeOutput, Reject
-from detectors.raw import RawMessage
+from detectors.raw import RawBatch, RawMessage
 from detectors.reports import MinuteReport
 from streams.app import Stages
 from streams.pipeline import Passed, Pipeline
-
-MESSAGES_AT_ONCE = 20_000
+from streams.replay.lines import lines_of, usage_of
 
 
 class Listeners(msgspec.Struct, frozen=True):
@@ -85,8 +80,7 @@ def replay(
     if feedback is not None:
         lines = enumerate(lines_of(feedback))
         summary.count(pipeline.feed([RawMessage("feedback", 0, n, line) for n, line in lines]), tell)
-    messages = (RawMessage("usage", 0, n, line) for n, line in enumerate(lines_of(usage)))
-    for read, output in _read_ahead(pipeline, messages):
+    for read, output in _read_ahead(pipeline, usage_of(usage)):
         summary.count(pipeline.pass_on(output), tell)
         tell.progress(read)
     if pipeline.high_minute is not None:
@@ -95,24 +89,15 @@ def replay(
     return summary
 
 
-def _read_ahead(pipeline: Pipeline, messages: Iterator[RawMessage]) -> Iterator[tuple[int, IntakeOutput]]:
+def _read_ahead(pipeline: Pipeline, batches: Iterator[RawBatch]) -> Iterator[tuple[int, IntakeOutput]]:
     """Take in some thousand messages at a time, the next ones in a thread while those before are judged."""
 
-    def read() -> tuple[int, IntakeOutput]:
-        batch = list(islice(messages, MESSAGES_AT_ONCE))
-        return len(batch), pipeline.take_in(batch)
+    def read() -> tuple[int, IntakeOutput] | None:
+        batch = next(batches, None)
+        return None if batch is None else (len(batch), pipeline.take_in(batch))
 
     with ThreadPoolExecutor(1) as reader:
         coming = reader.submit(read)
-        while (taken := coming.result())[0]:
+        while taken := coming.result():
             coming = reader.submit(read)
             yield taken
-
-
-def lines_of(path: Path) -> Iterator[bytes]:
-    """Lines of a file that hold something (gzip by its name), or of standard input for ``-``."""
-    if str(path) == "-":
-        yield from (line.strip() for line in sys.stdin.buffer if not line.isspace())
-        return
-    with cast("BinaryIO", gzip.open(path)) if path.suffix == ".gz" else path.open("rb") as stream:
-        yield from (line.strip() for line in stream if not line.isspace())

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from detectors.admission import NEVER
 from detectors.raw import RawBatch
+from streams.kafka import bulk
 from streams.kafka import record_batch as log
 from streams.kafka.bulk import Bulk, Fetched
 from streams.kafka.publish import RECEIVED_HEADER, UNKNOWN
@@ -144,6 +145,14 @@ def test_where_the_broker_says_when_all_of_a_batch_came_that_counts() -> None:
     assert one.messages.received_minute.tolist() == [3, 3]
 
 
+def test_after_warming_up_batches_find_their_machine_code_loaded() -> None:
+    bulk.warm_up()
+    before = list(log.decode.signatures)  # type: ignore[attr-defined]  # numba keeps what it compiled
+    data, _ = log_of([Batch([(b"{}", 0, [])], codec) for codec in CODECS.values()])
+    assert len(list(fetched(data, 0, Bulk({"raw": "usage"}, 1), []))) == len(CODECS)
+    assert list(log.decode.signatures) == before  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("magic", [0, 1])
 def test_formats_of_before_are_read_too(magic: int) -> None:
     builder = LegacyRecordBatchBuilder(magic, 0, 10_000)
@@ -171,6 +180,7 @@ def test_broken_records_are_noticed_or_read_alike_and_nothing_outside_them_is_to
     data = np.frombuffer(written(Batch(records), 0)[HEADER_BYTES:], np.uint8).copy()
     for place, byte in strikes:
         data[place % len(data)] = byte
+    data.setflags(write=False)
     sections = np.array([log.Section(0, len(data), 0, 0, counts_ms=True)], np.int64)
     mark, value = (np.frombuffer(text, np.uint8) for text in (RECEIVED_HEADER.encode(), UNKNOWN))
     made = []
