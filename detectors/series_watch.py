@@ -75,6 +75,8 @@ class _Spoken(msgspec.Struct, frozen=True):
     principals: list[str]
     seen: Seen
     verdicts: Verdicts
+    heard: Verdicts
+    """Of all who leave holds: those, and pooled detectors that judge alone."""
 
 
 class SeriesWatch:
@@ -98,7 +100,8 @@ class SeriesWatch:
         self._pooled = pooled
         self._looks_at_all = any(detector.wants_cheap_rows for detector in pooled)
         self._baselines = Baselines()
-        self._titles = [detector.title for detector in detectors]
+        self._alone = tuple(detector for detector in pooled if detector.judges_alone)
+        self._titles = [detector.title for detector in (*detectors, *self._alone)]
 
     def start(self) -> SeriesWatchState:
         """Nothing seen yet."""
@@ -191,8 +194,10 @@ class SeriesWatch:
         names = [series.names[place] for place in seen.residuals.series[chosen].tolist()]
         blamed = culprits(series, rows.known, rows.above_usd, looked_at[chosen])
         told = take(seen, chosen)
-        verdicts = side_by_side([detector.step(None, told)[1] for detector in self.detectors], len(told))
-        return [_Spoken(looked_at[chosen], names, _teams(series, teams, told), blamed, told, verdicts)]
+        local = [detector.step(None, told)[1] for detector in self.detectors]
+        heard = [*local, *(detector.alone(told) for detector in self._alone)]
+        verdicts = [side_by_side(said, len(told)) for said in (local, heard)]
+        return [_Spoken(looked_at[chosen], names, _teams(series, teams, told), blamed, told, *verdicts)]
 
     def _anomalous(self, seen: Seen) -> NDArray[np.bool_]:
         """Rows, in the order of their roles, of which some detector says so."""
@@ -230,7 +235,7 @@ def _words(said: list[_Spoken]) -> Words:
     if not said:
         return _NO_WORDS
     (spoken,) = said
-    verdicts = spoken.verdicts
+    verdicts = spoken.heard
     which, detector = np.nonzero(verdicts.status == ANOMALOUS)
     order = np.lexsort((detector, spoken.rows[which]))
     which, detector = which[order], detector[order]

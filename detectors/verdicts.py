@@ -98,6 +98,8 @@ class Detector(Kind, frozen=True, kw_only=True):
 
     pooled: ClassVar[bool] = False
     """Whether it judges the series of all shards together."""
+    judges_alone: ClassVar[bool] = False
+    """Whether one that is pooled has a word on a series, :meth:`alone`, before it has seen the others."""
     place: ClassVar[str] = "service"
     """The dimension by whose values its incidents are told apart."""
     names_principals: ClassVar[bool] = True
@@ -127,6 +129,10 @@ class Detector(Kind, frozen=True, kw_only=True):
     def step(self, state: Any, seen: Seen) -> tuple[Any, Verdicts]:  # noqa: ANN401 — as above
         """Judge the active series of a minute."""
         raise TypeError(f"{type(self).__name__} does not say how it judges a minute")
+
+    def alone(self, seen: Seen) -> Verdicts:
+        """What a pooled detector says of each row as if there were no others: at least what it says among them."""
+        raise TypeError(f"{type(self).__name__} does not say how it judges a row by itself")
 
     def may_speak(self, seen: Seen) -> NDArray[np.bool_]:
         """Rows, shape (rows,), among which all are that are anomalous: what can be told cheaply spares :meth:`step`."""

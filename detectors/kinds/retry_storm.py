@@ -30,6 +30,7 @@ class RetryStorm(Detector, frozen=True, kw_only=True):
     kind: ClassVar[str] = "retry_storm"
     roles: ClassVar[tuple[int, ...]] = (SERVICE,)
     pooled: ClassVar[bool] = True
+    judges_alone: ClassVar[bool] = True
     names_its_driver: ClassVar[bool] = True
     blames_deployments: ClassVar[bool] = False
     threshold: Annotated[float, Meta(gt=0)] = 2.0
@@ -43,6 +44,16 @@ class RetryStorm(Detector, frozen=True, kw_only=True):
 
     def step(self, state: None, seen: Seen) -> tuple[None, Verdicts]:
         """Judge the active series of some minutes."""
+        failing = self._fails(seen)
+        minute = np.unique(seen.residuals.minute, return_inverse=True)[1]
+        others = np.bincount(minute, failing)[minute] - failing if len(seen) else failing
+        return None, self._judged(seen, others <= self.most_others_failing)
+
+    def alone(self, seen: Seen) -> Verdicts:
+        """Judge as if nobody else failed."""
+        return self._judged(seen, np.ones(len(seen), bool))
+
+    def _judged(self, seen: Seen, is_alone: NDArray[np.bool_]) -> Verdicts:
         r = seen.residuals
         failed, served = r.sums[:, :, ERR], r.sums[:, :, N] - r.sums[:, :, ERR]
         share = failed / np.maximum(r.sums[:, :, N], 1e-9)
@@ -58,13 +69,10 @@ class RetryStorm(Detector, frozen=True, kw_only=True):
         gate = (share > self.least_error_share) & (share > 3 * usual_share + 0.05)
         gate &= (r.sums[:, :, N] > self.least_requests) & (excess > self.least_excess_usd)
         gate &= (seen.role == SERVICE)[:, None]
-        failing = self._fails(seen)
-        minute = np.unique(r.minute, return_inverse=True)[1]
-        others = np.bincount(minute, failing)[minute] - failing if len(r) else failing
-        gate &= (others <= self.most_others_failing)[:, None]
+        gate &= is_alone[:, None]
         warming = r.active_minutes < 30
         gate &= ~warming[:, None]
-        return None, judge(
+        return judge(
             score[:, :, None],
             gate[:, :, None],
             warming,

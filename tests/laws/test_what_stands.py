@@ -7,6 +7,7 @@ import pytest
 from detectors.clock import minute_of, moment_of
 from detectors.events import Alert
 from detectors.kinds.idle_gpu import IdleGpu
+from detectors.kinds.retry_storm import RetryStorm
 from detectors.prices import NANO
 from detectors.standing import BACK_MINUTES, TOLD_EVERY_MINUTES
 from tests.laws.streams import (
@@ -120,6 +121,34 @@ def test_a_further_step_of_the_same_kind_long_after_the_first_wakes_somebody() -
     assert [page.cause.deployment_id for page in pages] == ["deploy-7", "deploy-8"]
     for page in pages:
         assert [alert.state for alert in alerts if alert.alert_id == page.alert_id][-1] == "resolved"
+
+
+def failing(event: Event) -> Event:
+    """Each request is tried six times, and billed each time."""
+    tokens = {name: event[name] * 6 for name in ("input_tokens", "cached_input_tokens", "output_tokens")}
+    return {**event, **tokens, "requests": event["requests"] * 6, "errors": event["requests"] * 5}
+
+
+CALM = stream(hours=28, services=SERVICES[:1] + SERVICES[2:], burns_minutes=0)
+STORM = Stream([failing(event) if is_bots(event, ONSET, OVER) else event for event in CALM.usage], [])
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+def test_a_storm_that_only_all_services_together_can_tell_ends_when_it_is_over(shards: int) -> None:
+    alerts = run(STORM, plan(detectors=(RetryStorm(),), shards=shards)).alerts
+    assert len({alert.alert_id for alert in alerts}) == 1
+    assert [alert.state for alert in alerts].count("resolved") == 1
+    last = alerts[-1]
+    assert last.severity == "page"
+    fading = 3 * 60  # dollars of the horizon of an hour, in which it was found, are near the usual again
+    assert OVER - TOLD_EVERY_MINUTES <= minute_of(last.time) - RESOLVES_MINUTES <= OVER + fading
+    full, cached, _, answered, *_ = NANO_RATES["large"]
+    burnt = {event["id"]: event for event in STORM.usage if is_bots(event, ONSET, OVER)}.values()
+    paid = sum(
+        (event["input_tokens"] * (2 / 3 * full + 1 / 3 * cached) + event["output_tokens"] * answered) / NANO
+        for event in burnt
+    )
+    assert last.excess_usd == pytest.approx(paid * 5 / 6, rel=0.2)
 
 
 def test_it_survives_restarts_and_another_order_of_detectors() -> None:
