@@ -29,6 +29,16 @@ class SeriesReport(msgspec.Struct, frozen=True):
     verdicts: Verdicts
     """Of all detectors side by side, in the order of the configuration."""
 
+    def halves(self) -> tuple[SeriesReport, SeriesReport]:
+        """Return two that say the same, each of half of the rows."""
+        middle = len(self.names) // 2
+        return self._of_rows(slice(middle)), self._of_rows(slice(middle, None))
+
+    def _of_rows(self, rows: slice) -> SeriesReport:
+        return SeriesReport(
+            self.names[rows], self.teams[rows], self.principals[rows], take(self.seen, rows), take(self.verdicts, rows)
+        )
+
 
 class MinuteReport(msgspec.Struct, frozen=True):
     """What a shard says of a minute. All minutes up to ``closed_through`` are closed; silent ones say nothing."""
@@ -44,6 +54,28 @@ class MinuteReport(msgspec.Struct, frozen=True):
     feedback: list[Feedback] = []
     standing: list[Standing] = []
     """What was odd and still is."""
+
+    def halves(self) -> tuple[MinuteReport, MinuteReport] | None:
+        """Return two that say the same one after the other, of which only the second closes the minute.
+
+        None where there is nothing to halve. Decisions stay together: they take effect after what was closed before.
+        """
+        rows = 0 if self.report is None else len(self.report.names)
+        keys = 0 if self.spend is None else len(self.spend.keys)
+        if max(rows, keys, len(self.standing), len(self.deployments)) <= 1:
+            return None
+        report = self.report.halves() if self.report is not None and rows > 1 else (self.report, None)
+        spend = self.spend.halves() if self.spend is not None and keys > 1 else (self.spend, None)
+        made, still = len(self.deployments) // 2, len(self.standing) // 2
+        first = msgspec.structs.replace(
+            self, closed_through=min(self.closed_through, self.minute - 1), report=report[0], spend=spend[0],
+            deployments=self.deployments[:made], standing=self.standing[:still],
+        )  # fmt: skip
+        second = msgspec.structs.replace(
+            self, report=report[1], spend=spend[1], deployments=self.deployments[made:], standing=self.standing[still:],
+            duplicates=0, late=0, feedback=[],
+        )  # fmt: skip
+        return first, second
 
     def encode(self) -> bytes:
         """Bytes that :meth:`decode` reads."""

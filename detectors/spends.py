@@ -33,6 +33,20 @@ class Spend(msgspec.Struct, frozen=True):
     sent_source: NDArray[np.int32] = msgspec.field(default_factory=_none)
     sent_row: NDArray[np.int32] = msgspec.field(default_factory=_none)
 
+    def halves(self) -> tuple[Spend, Spend]:
+        """Return two that say the same, each of half of the keys."""
+        middle = len(self.keys) // 2
+        return self._of_keys(0, middle), self._of_keys(middle, len(self.keys))
+
+    def _of_keys(self, first: int, end: int) -> Spend:
+        own = (self.key >= first) & (self.key < end)
+        row, pairs = np.cumsum(own, dtype=np.int32) - np.int32(1), own[self.sent_row]
+        used, source = np.unique(self.sent_source[pairs], return_inverse=True)
+        return Spend(
+            self.keys[first:end], self.key[own] - np.int32(first), self.minute[own], self.values[:, own],
+            [self.sources[place] for place in used.tolist()], source.astype(np.int32), row[self.sent_row[pairs]],
+        )  # fmt: skip
+
 
 class _Sent(NamedTuple):
     """Which sources sent something under which key, minute by minute; in the order of sources and keys."""

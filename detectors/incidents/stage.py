@@ -163,5 +163,5 @@ def _wait(state: IncidentsState, report: MinuteReport) -> None:
     for said in report.feedback:
         state.decisions.setdefault(max(minute_of(said.time), before + 1), []).append(said)
     state.closed_through[report.shard] = max(before, report.closed_through)
-    if report.report is not None or report.spend is not None or report.deployments:
+    if report.report is not None or report.spend is not None or report.deployments or report.standing:
         state.waiting.setdefault(report.minute, []).append(report)

@@ -1,4 +1,4 @@
-"""Cutting: messages of a raw partition to frames that fit a message, whatever the messages hold."""
+"""Cutting: messages of a raw partition to frames, and reports of a minute, that fit a message, whatever they hold."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import structlog
 from detectors.admission import NEVER
 from detectors.intake import Intake, IntakeOutput, IntakeState, reject_of
 from detectors.raw import RawBatch, RawMessage
+from detectors.reports import MinuteReport
 from streams.kafka.client import LARGEST_MESSAGE_BYTES
 
 BYTES_AT_ONCE = 8_000_000
@@ -17,7 +18,7 @@ BYTES_AT_ONCE = 8_000_000
 _MUCH_MORE = 1.5
 """A few messages more than wanted are no reason for two steps."""
 
-LARGEST_FRAME_BYTES = LARGEST_MESSAGE_BYTES - 65_536
+LARGEST_BYTES = LARGEST_MESSAGE_BYTES - 65_536
 
 _log = structlog.get_logger(__name__)
 
@@ -52,7 +53,7 @@ def cut(intake: Intake, state: IntakeState, messages: Sequence[RawMessage]) -> t
     before = state.high_minute.get(partition, NEVER)
     before = _earliest_minute(output) if before == NEVER else before
     made = encoded(output, after.high_minute[partition] - before)
-    if not middle or max(map(len, made.frames.values())) <= LARGEST_FRAME_BYTES:
+    if not middle or max(map(len, made.frames.values())) <= LARGEST_BYTES:
         return after, [made]
     state, first = cut(intake, state, messages[:middle])
     state, second = cut(intake, state, messages[middle:])
@@ -67,6 +68,13 @@ def chunks(messages: RawBatch, most_messages: int) -> Iterator[RawBatch]:
     else:
         yield from chunks(messages[:middle], most_messages)
         yield from chunks(messages[middle:], most_messages)
+
+
+def cut_report(report: MinuteReport) -> list[bytes]:
+    """Return a report as bytes, in as many parts as each fit a message."""
+    data = report.encode()
+    halves = report.halves() if len(data) > LARGEST_BYTES else None
+    return [data] if halves is None else [part for half in halves for part in cut_report(half)]
 
 
 def _earliest_minute(output: IntakeOutput) -> int:

@@ -65,7 +65,7 @@ class StageWork(Generic[S, GivenT, MadeT]):
     read
         Bytes of a message to an input.
     write
-        An output to bytes of a message.
+        An output to the bytes of one message or several.
     minute_of
         The minute that a state has come to, ``NEVER`` before there is one.
     """
@@ -74,7 +74,7 @@ class StageWork(Generic[S, GivenT, MadeT]):
         self,
         stage: Stage[S, GivenT, MadeT],
         read: Callable[[bytes], GivenT],
-        write: Callable[[MadeT], bytes],
+        write: Callable[[MadeT], Sequence[bytes]],
         minute_of: Callable[[S], int],
     ) -> None:
         self._stage = stage
@@ -101,7 +101,7 @@ class StageWork(Generic[S, GivenT, MadeT]):
     def take(self, data: bytes) -> list[bytes]:
         """Apply an input; return outputs."""
         self.state, made = self._stage.step(self.state, self._read(data))
-        return [self._write(output) for output in made]
+        return [message for output in made for message in self._write(output)]
 
     def changes(self) -> Iterable[Part]:
         """Give what has changed of the state since this was last asked."""
@@ -131,7 +131,9 @@ class IncidentsWork(StageWork[IncidentsState, MinuteReport, Alert]):
     def __init__(
         self, stage: Stage[IncidentsState, MinuteReport, Alert], observe_refused: Callable[[Feedback], object]
     ) -> None:
-        super().__init__(stage, MinuteReport.decode, msgspec.json.encode, lambda state: state.done)
+        super().__init__(
+            stage, MinuteReport.decode, lambda alert: [msgspec.json.encode(alert)], lambda state: state.done
+        )
         self._observe_refused = observe_refused
 
     def take(self, data: bytes) -> list[bytes]:

@@ -25,6 +25,7 @@ from detectors.watch_state import WatchState
 from streams.delivery.mailroom import Reached
 from streams.delivery.outbox import Outbox, Waiting
 from streams.kafka.agents import Agent, Beside, Holding, Message, Observer
+from streams.kafka.cutting import cut_report
 from streams.kafka.deliver import KafkaOutbox
 from streams.kafka.faust_app import build_app
 from streams.kafka.intake import IntakeService
@@ -255,7 +256,7 @@ class KafkaWorker:
 
     def _hold_watch(self, shard: int) -> Holding:
         stage = self._parts.watches[shard]
-        work = StageWork(stage, Frame.decode, self._report_bytes, lambda state: state.ledger.closed)
+        work = StageWork(stage, Frame.decode, self._messages_of, lambda state: state.ledger.closed)
         return self._hold("watch", shard, FRAMES, STATE_WATCH, CANDIDATES, work)
 
     def _hold_incidents(self, partition: int) -> Holding:
@@ -296,6 +297,6 @@ class KafkaWorker:
     def _take_note_of_alert(self, message: Message) -> None:
         self._parts.observe_alert(msgspec.json.decode(message.value, type=Alert), message.timestamp)
 
-    def _report_bytes(self, report: MinuteReport) -> bytes:
+    def _messages_of(self, report: MinuteReport) -> list[bytes]:
         self._parts.observe_report(report)
-        return report.encode()
+        return cut_report(report)

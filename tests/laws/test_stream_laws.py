@@ -18,6 +18,7 @@ from detectors.incidents.severity import Money, SeveritySettings
 from detectors.kinds.driver_step import DriverStep
 from detectors.kinds.range_break import RangeBreak
 from detectors.prices import PriceTable, Rates
+from detectors.reports import MinuteReport
 from streams.app import build_stages
 from tests.laws.streams import (
     DETECTORS,
@@ -320,6 +321,29 @@ def test_stages_do_not_change_what_they_are_given() -> None:
     for report in reports:
         state = stages.incidents.step(state, report)[0]
     assert [report.encode() for report in reports] == written
+
+
+def in_small_parts(report: MinuteReport) -> list[MinuteReport]:
+    """Halves of halves, until there is nothing to halve."""
+    halves = report.halves()
+    return [report] if halves is None else [part for half in halves for part in in_small_parts(half)]
+
+
+def test_a_minute_may_be_reported_in_parts() -> None:
+    """As where more speak in a minute than fit a message."""
+    whole = run(LONG)
+    incidents = build_stages(plan(), PriceTable(price_lookup)).incidents
+    state, alerts, most = incidents.start(), list[Alert](), 0
+    for report in whole.reports:
+        parts = in_small_parts(report)
+        most = max(most, len(parts))
+        assert sum(part.duplicates for part in parts) == report.duplicates
+        assert [part.closed_through for part in parts[:-1]] == [report.minute - 1] * (len(parts) - 1)
+        for part in parts:
+            state, raised = incidents.step(state, MinuteReport.decode(part.encode()))
+            alerts += raised
+    assert most > 2
+    assert alerts == whole.alerts
 
 
 def test_equal_runs_are_equal() -> None:

@@ -11,7 +11,9 @@ from detectors.admission import IntakeSettings
 from detectors.intake import Intake, IntakeState
 from detectors.prices import PriceTable, Rates
 from detectors.raw import RawBatch, RawMessage
+from detectors.reports import MinuteReport
 from streams.kafka import cutting
+from tests.laws.streams import run, stream
 
 MESSAGES = 5000
 POISONOUS = 1234
@@ -57,12 +59,12 @@ def test_frames_that_do_not_fit_are_cut_from_fewer_messages_with_the_same_rows(
     intake: Intake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     after, (whole,) = cutting.cut(intake, IntakeState({}), messages())
-    monkeypatch.setattr(cutting, "LARGEST_FRAME_BYTES", len(whole.frames[0]) // 3)
+    monkeypatch.setattr(cutting, "LARGEST_BYTES", len(whole.frames[0]) // 3)
 
     after_parts, parts = cutting.cut(intake, IntakeState({}), messages())
 
     assert after_parts == after
-    assert max(len(part.frames[0]) for part in parts) <= cutting.LARGEST_FRAME_BYTES
+    assert max(len(part.frames[0]) for part in parts) <= cutting.LARGEST_BYTES
     frame, frames = whole.output.frames[0], [part.output.frames[0] for part in parts]
     for name in ("offset", "minute", "high", "identity"):
         assert np.array_equal(np.concatenate([getattr(part, name) for part in frames]), getattr(frame, name)), name
@@ -71,7 +73,7 @@ def test_frames_that_do_not_fit_are_cut_from_fewer_messages_with_the_same_rows(
 
 
 def test_one_message_is_not_halved_however_large(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cutting, "LARGEST_FRAME_BYTES", 1)
+    monkeypatch.setattr(cutting, "LARGEST_BYTES", 1)
     _, parts = cutting.cut(intake, IntakeState({}), messages()[:3])
     assert [part.output.frames[0].offset.tolist() for part in parts] == [[0], [1], [2]]
 
@@ -84,3 +86,15 @@ def test_a_step_takes_about_as_many_messages_and_no_more_bytes_than_it_may(monke
     chunks = list(cutting.chunks(given, len(given)))
     assert [message for chunk in chunks for message in chunk] == list(given)
     assert all(chunk.sizes().sum() <= 1000 for chunk in chunks)
+
+
+def test_a_report_is_as_many_messages_as_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    report = run(stream()).reports[60]
+    assert report.spend is not None
+    assert len(report.spend.keys) > 1
+    assert cutting.cut_report(report) == [report.encode()]
+    monkeypatch.setattr(cutting, "LARGEST_BYTES", len(report.encode()) - 1)
+    parts = [MinuteReport.decode(part) for part in cutting.cut_report(report)]
+    assert len(parts) > 1
+    assert [key for part in parts if part.spend for key in part.spend.keys] == report.spend.keys
+    assert max(len(part.encode()) for part in parts) <= cutting.LARGEST_BYTES
