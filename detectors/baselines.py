@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from detectors.clock import MINUTES_PER_DAY
 from detectors.compiled import compiled
 from detectors.peaks import NOTHING, PeakState, empty_peaks, keep_peaks
 from detectors.rhythm import Beats, Rhythm, RhythmState, empty_rhythm, keep_rhythm
+from detectors.room import with_room
 
 Floats = NDArray[np.float64]
 S = TypeVar("S")
@@ -86,6 +87,8 @@ _LEARNED = 1 - np.exp(-np.arange(6) / SCALE_TAU)
 """How much of a step goes into the scale, by the minutes since the last one; no more after a longer silence."""
 _H, _T, _D, _P, _B = len(HORIZONS_MINUTES), len(TOTALS), len(CHANNELS) - 1, len(PEAKED), len(BASE_TAU_MINUTES)
 _U = len(USUAL_TAU_MINUTES)
+_FEWEST_ROWS = 64
+"""Fewer are not worth making room for."""
 
 
 class BaselineState(NamedTuple):
@@ -178,7 +181,7 @@ class Baselines:
         series
             How many series there are by now.
         """
-        state = _room_for(state, series)
+        state = with_room(state, max(series, _FEWEST_ROWS), empty_baselines)
         known = _room_for_rows(given)
         _sum_up(state, given, fading(), known)
         age = np.maximum(known.age_minutes, 1)[:, None]
@@ -349,21 +352,6 @@ def empty_baselines(rows: int) -> BaselineState:
         first=np.zeros(rows, np.int32), last=np.zeros(rows, np.int32), active_minutes=np.zeros(rows, np.int32),
         rhythm=empty_rhythm(rows),
     )  # fmt: skip
-
-
-def _room_for(state: BaselineState, rows: int) -> BaselineState:
-    """Return the state with room for so many series; grows by half."""
-    have = len(state.first)
-    if rows <= have:
-        return state
-    return joined(state, empty_baselines(max(rows, have + have // 2, 64) - have))
-
-
-def joined(first: S, second: S) -> S:
-    """Rows of tuples of columns, one after the other, tuples within included."""
-    pairs = zip(cast("tuple[Any, ...]", first), cast("tuple[Any, ...]", second), strict=True)
-    columns = [np.concatenate(pair) if isinstance(pair[0], np.ndarray) else joined(*pair) for pair in pairs]
-    return type(first)(*columns)
 
 
 def _room_for_rows(given: Activity) -> Known:

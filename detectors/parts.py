@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.baselines import Known, joined
+from detectors.baselines import Known
 from detectors.compiled import compiled
+from detectors.room import with_room
 from detectors.series import MODEL, PRINCIPAL, SERVICE, SeriesState
 from detectors.verdicts import Parts
 
@@ -47,7 +48,7 @@ def empty_parts(rows: int) -> PartsState:
 
 def count_models(state: PartsState, series: SeriesState, known: Known) -> tuple[PartsState, Counted]:
     """Count the models that were never seen before in their service."""
-    state = _room_for(state, len(series.names))
+    state = with_room(state, len(series.names), empty_parts)
     rows = len(known.series)
     counted = Counted(np.empty(rows, np.int32), np.empty(rows, np.int32))
     _count(state, series.whole, series.role, known, counted)
@@ -86,13 +87,6 @@ def parts_of(known: Known, counted: Counted, rows: NDArray[np.intp]) -> Parts:
         whole_age_minutes=age[whole],
         joined_minutes=age[whole] - age[rows],
     )
-
-
-def _room_for(state: PartsState, series: int) -> PartsState:
-    have = len(state.models)
-    if series <= have:
-        return state
-    return joined(state, empty_parts(max(series, have + have // 2) - have))
 
 
 def culprits(series: SeriesState, known: Known, above_usd: NDArray[np.float64], rows: NDArray[np.intp]) -> list[str]:

@@ -23,7 +23,7 @@ ROLES: dict[View, int] = {
 }
 
 
-class SeriesName(msgspec.Struct, frozen=True, order=True, array_like=True):
+class SeriesName(msgspec.Struct, frozen=True, order=True, array_like=True, gc=False):
     """A view and one value for each of its dimensions."""
 
     view: View

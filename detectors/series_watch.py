@@ -25,6 +25,7 @@ from detectors.parts import Counted, PartsState, count_models, culprits, parts_o
 from detectors.reports import SeriesReport, by_minute_and_name, merge, take
 from detectors.residuals import excess_of, look_around, residuals_of
 from detectors.rhythm import Rhythm
+from detectors.room import with_room
 from detectors.series import MODEL, OTHER, SERVICE, SeriesName, SeriesState, SeriesTable, TeamChanges, View, team_at
 from detectors.standing import HeldState, Standing, Words, follow, nothing_held
 from detectors.verdicts import ANOMALOUS, Detector, Seen, Verdicts, side_by_side
@@ -152,9 +153,7 @@ class SeriesWatch:
         """Make room for new keys, their series and services."""
         self.table.extend(state.series, keys)
         state.deployed = with_services(state.deployed, state.series.services)
-        if len(keys) > len(state.key_last):
-            more = np.full(len(keys) + len(keys) // 2 - len(state.key_last), NEVER, np.int32)
-            state.key_last = np.concatenate([state.key_last, more])
+        (state.key_last,) = with_room((state.key_last,), len(keys), lambda rows: (np.full(rows, NEVER, np.int32),))
 
     def _in_blocks(self, state: SeriesWatchState, active: Active) -> Iterator[tuple[_Rows, slice]]:
         """Learn of the active series, some thousand rows at a time; each with its place among all."""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.admission import NEVER
-from detectors.baselines import GPU, HORIZONS_MINUTES, PAID, Floats, Known, joined
+from detectors.baselines import GPU, HORIZONS_MINUTES, PAID, Floats, Known
 from detectors.clock import MINUTES_PER_DAY
 from detectors.compiled import compiled
 from detectors.drivers import REQUESTS
@@ -128,7 +128,7 @@ def follow(
     if not (len(holds.series) or len(words.row)):
         return HeldState(holds, detectors), []
     before = len(holds.series)
-    holds = joined(holds, _begun(known, words))
+    holds = _both(holds, _begun(known, words))
     held, of_hold = np.unique(holds.series, return_inverse=True)
     rank = np.minimum(np.searchsorted(held, known.series), len(held) - 1)
     rows = np.flatnonzero(held[rank] == known.series).astype(np.int32)
@@ -153,6 +153,11 @@ def _renumbered(state: HeldState, detectors: list[str]) -> Holds:
 def _some(holds: Holds, chosen: NDArray[np.bool_]) -> Holds:
     columns: list[NDArray[Any]] = [column[chosen] for column in holds]
     return Holds(*columns)
+
+
+def _both(holds: Holds, more: Holds) -> Holds:
+    pairs: list[list[NDArray[Any]]] = [[getattr(some, name) for some in (holds, more)] for name in Holds._fields]
+    return Holds(*map(np.concatenate, pairs))
 
 
 def _begun(known: Known, words: Words) -> Holds:

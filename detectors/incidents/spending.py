@@ -17,6 +17,7 @@ from detectors.forecast import DailySpend
 from detectors.frame import DIMENSIONS, MEASURES
 from detectors.ledger import ClosedRows
 from detectors.prices import NANO
+from detectors.room import with_room
 from detectors.spends import Spend
 
 _DAYS = 32
@@ -47,7 +48,7 @@ class Spending(msgspec.Struct):
     def count(self, booked: Booked) -> None:
         """Add what became known in a minute."""
         note_spent(self.accounts, booked)
-        self.services = _room_for(self.services, len(self.accounts.services))
+        self.services = with_room(self.services, len(self.accounts.services), nothing_spent)
         _count(self.services, booked.service, booked.at, booked.nano)
         _count(self.organisation, np.zeros_like(booked.service), booked.at, booked.nano)
 
@@ -110,14 +111,6 @@ def nothing_spent(rows: int) -> Spent:
         np.full(rows, NEVER, np.int32), np.full(days, NEVER, np.int32), np.zeros(days, np.int64),
         np.full(minutes, NEVER, np.int32), np.zeros(minutes, np.int64),
     )  # fmt: skip
-
-
-def _room_for(spent: Spent, rows: int) -> Spent:
-    have = len(spent.first_day)
-    if rows <= have:
-        return spent
-    more = nothing_spent(max(rows, have + have // 2) - have)
-    return Spent(*(np.concatenate([column, added]) for column, added in zip(spent, more, strict=True)))
 
 
 def closed_rows(accounts: Accounts, booked: list[Booked], spends: Mapping[int, list[Spend]]) -> ClosedRows:

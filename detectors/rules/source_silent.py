@@ -21,6 +21,7 @@ from detectors.clock import MINUTES_PER_DAY
 from detectors.compiled import compiled
 from detectors.events import Initiative
 from detectors.prices import NANO
+from detectors.room import with_room
 from detectors.rules.rule import Bill, Finding, Rule
 
 _MANY = 3
@@ -158,11 +159,8 @@ def _unheard(services: int) -> Heard:
 
 def _room_for(state: SilenceState, accounts: Accounts) -> tuple[Heard, NDArray[np.int32]]:
     """Columns with room for all services and sources."""
-    heard, sources = state.services, state.sources
-    have, services = len(heard.minute), len(accounts.services)
-    if services > have:
-        more = _unheard(max(services, have + have // 2) - have)
-        heard = Heard(*(np.concatenate([column, added]) for column, added in zip(heard, more, strict=True)))
+    heard = with_room(state.services, len(accounts.services), _unheard)
+    sources = state.sources
     if len(accounts.sources) > len(sources):
         sources = np.append(sources, np.zeros(len(accounts.sources) - len(sources), np.int32))
     return heard, sources

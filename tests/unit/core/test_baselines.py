@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from detectors import codec
-from detectors.baselines import Activity, Baselines, BaselineState, Known, joined
+from detectors.baselines import Activity, Baselines, BaselineState, Known
 from detectors.residuals import Residuals, excess_of, residuals_of
 from detectors.rhythm import Rhythm
 
@@ -45,7 +45,9 @@ def together(some: list[Activity]) -> Activity:
     ]
     whole = moved[0]
     for minute in moved[1:]:
-        whole = joined(whole, minute)
+        whole = Activity(
+            *(np.concatenate([getattr(some, name) for some in (whole, minute)]) for name in Activity._fields)
+        )
     return whole
 
 

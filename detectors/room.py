@@ -1,0 +1,52 @@
+"""Room: columns that grow, with a row each for whatever is numbered as it appears."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numpy as np
+
+S = TypeVar("S", bound=tuple[Any, ...])
+
+
+def with_room(columns: S, rows: int, empty: Callable[[int], S]) -> S:
+    """Return columns that have at least so many rows: these, or roomier ones with their rows.
+
+    A quarter more is made than there was, so that growing row by row copies each row five times at most, and what was
+    made for nobody yet stays small beside what is there.
+
+    Parameters
+    ----------
+    columns
+        Arrays, and tuples of arrays, whose first dimension is the rows.
+    rows
+        How many are needed.
+    empty
+        Makes columns with so many rows, as they are before anything was seen.
+
+    Examples
+    --------
+    >>> have, = with_room((np.arange(4),), 5, lambda rows: (np.zeros(rows, int),))
+    >>> have.tolist(), with_room((have,), 5, lambda rows: (np.zeros(rows, int),))[0] is have
+    ([0, 1, 2, 3, 0], True)
+    """
+    have = _rows_of(columns)
+    if rows <= have:
+        return columns
+    roomier = empty(max(rows, have + have // 4))
+    _copy(columns, roomier, have)
+    return roomier
+
+
+def _rows_of(columns: tuple[Any, ...]) -> int:
+    first = columns[0]
+    return len(first) if isinstance(first, np.ndarray) else _rows_of(first)
+
+
+def _copy(columns: tuple[Any, ...], into: tuple[Any, ...], rows: int) -> None:
+    for column, roomier in zip(columns, into, strict=True):
+        if isinstance(column, np.ndarray):
+            roomier[:rows] = column[:rows]
+        else:
+            _copy(cast("tuple[Any, ...]", column), roomier, rows)
