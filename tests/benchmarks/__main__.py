@@ -26,6 +26,7 @@ BENCHMARKS_WITH_A_BROKER = {
     "kafka": ("tests.benchmarks.kafka.throughput", "events a second from Kafka to verdict; four peers that only sum"),
     "latency": ("tests.benchmarks.kafka.latency", "seconds from an event to its page, at half of full load"),
     "recovery": ("tests.benchmarks.kafka.recovery", "seconds until a killed worker with 100,000 series is back"),
+    "million": ("tests.benchmarks.kafka.million", "a million series in one worker: memory, seconds to judge a minute"),
     "workers": ("tests.benchmarks.kafka.workers", "two workers against one"),
     "backpressure": ("tests.benchmarks.kafka.backpressure", "a flood: memory of a worker, and what is seen of it"),
 }

@@ -23,6 +23,7 @@ UNPRICED = "no-price"
 class Load(msgspec.Struct, frozen=True):
     """How much: each minute every gateway reports on every principal of every service.
 
+    With ``active_one_in`` only one service in so many does anything, from the one of number ``active_first`` on.
     With ``alert_every_minutes``, the first event of every so many minutes is of a model without a price, each time of
     another service: an alert each.
     """
@@ -36,11 +37,17 @@ class Load(msgspec.Struct, frozen=True):
     alert_every_minutes: int = 0
     closed_by: int = 0
     """Which service, from the last, has the event that raises the last alert."""
+    active_first: int = 0
+    active_one_in: int = 1
 
     @property
     def events_a_minute(self) -> int:
         """How many events are of one minute."""
-        return self.services * self.principals * self.gateways
+        return len(self._active) * self.principals * self.gateways
+
+    @property
+    def _active(self) -> range:
+        return range(self.active_first, self.services, self.active_one_in)
 
     @property
     def series(self) -> int:
@@ -89,7 +96,7 @@ class Load(msgspec.Struct, frozen=True):
             who = minute // self.alert_every_minutes % others * 2
             yield 0, self._unpriced(minute, who)
         for gateway in range(self.gateways):
-            for who in range(many[1]):
+            for who in (service * self.principals + own for service in self._active for own in range(self.principals)):
                 at = gateway, who
                 counts = int(requests[at]), int(errors[at]), int(input_tokens[at]), int(output_tokens[at])
                 yield gateway % self.partitions, _event(f"{minute:06}-{who:05}", time, gateway, who, counts)
