@@ -194,7 +194,8 @@ class Baselines:
         _learn(state, known, np.log(known.usd + QUIET_USD_PER_MINUTE))
         keep_peaks(state.peaks, known.minute, known.series, known.low, known.reference)
         usd = given.totals[:, PAID] + given.totals[:, GPU]
-        beats = Beats(known.minute, known.series, known.passed, known.new, given.totals[:, N], usd)
+        late = given.late_row, given.late_age_minutes, np.ascontiguousarray(given.late_totals[:, N])
+        beats = Beats(known.minute, known.series, known.passed, known.new, given.totals[:, N], usd, *late)
         return state, known, keep_rhythm(state.rhythm, beats)
 
 

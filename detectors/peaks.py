@@ -27,9 +27,7 @@ class PeakState(NamedTuple):
     before: NDArray[np.float32]
     """Of the block before."""
     days: NDArray[np.float32]
-    """Of all earlier blocks of each of the last days, (rows, days, h, channels)."""
-    day: NDArray[np.int32]
-    """Which days those are, (rows, days)."""
+    """Of all earlier blocks of each of the last days, each at its number's remainder, (rows, days, h, channels)."""
     block: NDArray[np.int32]
 
 
@@ -37,9 +35,7 @@ def empty_peaks(rows: int, horizons: int, channels: int) -> PeakState:
     """Columns for so many series that were never seen."""
     low = np.full((rows, horizons, channels), NOTHING, np.float32)
     days = np.full((rows, PEAK_DAYS, horizons, channels), NOTHING, np.float32)
-    return PeakState(
-        low, low.copy(), days, np.full((rows, PEAK_DAYS), -PEAK_DAYS, np.int32), np.full(rows, -1, np.int32)
-    )
+    return PeakState(low, low.copy(), days, np.full(rows, -1, np.int32))
 
 
 @compiled
@@ -80,32 +76,28 @@ def keep_peaks(
 def _highest(state: PeakState, place: int, highest: NDArray[np.float32]) -> None:
     """The peaks of the week before the present block began, and of the block before."""
     horizons, channels = highest.shape
-    day = int(state.block[place]) * BLOCK_MINUTES // MINUTES_PER_DAY
     before, days = state.before[place], state.days[place]
     for h in range(horizons):
         for c in range(channels):
             highest[h, c] = before[h, c]
     for slot in range(PEAK_DAYS):
-        if day - int(state.day[place, slot]) < PEAK_DAYS:
-            for h in range(horizons):
-                for c in range(channels):
-                    highest[h, c] = max(highest[h, c], days[slot, h, c])
+        for h in range(horizons):
+            for c in range(channels):
+                highest[h, c] = max(highest[h, c], days[slot, h, c])
 
 
 @compiled
 def _turn_block(state: PeakState, place: int, block: int) -> None:
     """A new block of hours begins: the block before last joins its day."""
-    day = block * BLOCK_MINUTES // MINUTES_PER_DAY
-    slot = day % PEAK_DAYS
-    is_fresh = int(state.day[place, slot]) != day
+    known, day = int(state.block[place]) * BLOCK_MINUTES // MINUTES_PER_DAY, block * BLOCK_MINUTES // MINUTES_PER_DAY
+    for begun in range(max(known, day - PEAK_DAYS) + 1, day + 1):
+        state.days[place, begun % PEAK_DAYS] = NOTHING
     skipped = block - int(state.block[place]) > 1
-    now, before, peaks = state.now[place], state.before[place], state.days[place, slot]
+    now, before, peaks = state.now[place], state.before[place], state.days[place, day % PEAK_DAYS]
     horizons, channels = now.shape
     for h in range(horizons):
         for c in range(channels):
-            joins = max(now[h, c], before[h, c]) if skipped else before[h, c]
-            peaks[h, c] = joins if is_fresh else max(peaks[h, c], joins)
+            peaks[h, c] = max(peaks[h, c], max(now[h, c], before[h, c]) if skipped else before[h, c])
             before[h, c] = np.float32(NOTHING) if skipped else now[h, c]
             now[h, c] = NOTHING
-    state.day[place, slot] = day
     state.block[place] = block

@@ -72,8 +72,10 @@ def _job(found: Candidate, newest_model: str) -> str:
 def _clockwork(found: Candidate, newest_model: str) -> str:
     number = found.numbers.get
     who = found.name.scope().get("principal", "one principal")
-    pace = f"{number('requests_per_minute', 0.0):,.0f} times a minute, {found.score:.0f} times as evenly as chance"
-    return f"{who} calls {pace}, and {_volume(found, newest_model)}"
+    evenly = 1 / max(number("jitter", 1.0), 0.01)
+    pace = f"{number('requests_per_minute', 0.0):,.0f} times a minute, {evenly:.1f} times as evenly as chance"
+    usd, usual = number("usd_per_hour", found.observed_usd_per_hour), number("usual_usd_per_hour", 0.0)
+    return f"{who} calls {pace} and as never before, for {usd:,.2f} USD an hour (usual {usual:,.2f})"
 
 
 def _retries(found: Candidate, newest_model: str) -> str:

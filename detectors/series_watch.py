@@ -24,7 +24,7 @@ from detectors.ledger import ClosedRows
 from detectors.parts import Counted, PartsState, count_models, culprits, parts_of, parts_start
 from detectors.reports import SeriesReport, by_minute_and_name, merge, take
 from detectors.residuals import excess_of, look_around, residuals_of
-from detectors.rhythm import Rhythm
+from detectors.rhythm import Rhythm, beats
 from detectors.room import with_room
 from detectors.series import MODEL, OTHER, SERVICE, SeriesName, SeriesState, SeriesTable, TeamChanges, View, team_at
 from detectors.standing import HeldState, Standing, Words, follow, nothing_held
@@ -172,6 +172,7 @@ class SeriesWatch:
         may_cost, fails = np.empty((2, len(rows.role)), bool)
         look_around(rows.known, WORTH_A_LOOK_USD_PER_HOUR, may_cost, fails, rows.above_usd)
         asked_for = (rows.unpriced > 0) | rows.sampled | (fails & (rows.role == SERVICE)) | self._looks_at_all
+        asked_for |= beats(rows.rhythm)
         looked_at = np.flatnonzero(may_cost | asked_for)
         excess, hourly = excess_of(rows.known, looked_at)
         kept = (hourly > WORTH_A_LOOK_USD_PER_HOUR).any(axis=(1, 2)) | asked_for[looked_at]
@@ -184,6 +185,7 @@ class SeriesWatch:
     ) -> list[_Spoken]:
         """Judge the rows that cost something above the usual; keep those that somebody speaks of or asks for."""
         worth = (seen.excess_usd_per_hour > WORTH_A_LOOK_USD_PER_HOUR).any(axis=(1, 2)) | (seen.unpriced_requests > 0)
+        worth |= beats(seen.residuals.rhythm)
         wanted = np.zeros(len(seen), bool)
         for detector in self._pooled:
             wanted |= detector.wants(seen)

@@ -1,8 +1,9 @@
 """A principal that calls as evenly as a clock, and never did.
 
 Catches: a client in a tight loop: it calls at one rate day and night, while people, crowds and their agents come
-in clumps. Misses: loops on a principal whose usual traffic is many times the loop's, and loops of a few calls an hour,
-and principals younger than a day.
+in clumps. Its dollars need not be above the usual: beside busy days a loop may hide, but it stays even. Misses: loops
+on a principal whose usual traffic is many times the loop's, loops of a few calls an hour, principals younger than a
+day, and a second loop within days.
 """
 
 from __future__ import annotations
@@ -13,19 +14,19 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from detectors.baselines import C_VOLUME, HORIZONS_MINUTES
+from detectors.baselines import GPU, HORIZONS_MINUTES, PAID
 from detectors.clock import MINUTES_PER_DAY
 from detectors.drivers import REQUESTS
 from detectors.series import PRINCIPAL
 from detectors.verdicts import Detector, Seen, Verdicts, judge
 
 _HOUR = HORIZONS_MINUTES.index(60)
-_LEAST_NEWS = 0.25
-"""The part of what is spent that must be above the usual: a beat that always was is nothing new."""
+_NEWS = 1.25
+"""So many times as even as ever must it be: a beat that always was is nothing new."""
 
 
 class Clockwork(Detector, frozen=True, kw_only=True):
-    """How many times more even its requests a minute are than independent calls would be."""
+    """How many times more even its requests a minute are than independent calls would be, of an hour or of four."""
 
     kind: ClassVar[str] = "clockwork"
     roles: ClassVar[tuple[int, ...]] = (PRINCIPAL,)
@@ -41,20 +42,21 @@ class Clockwork(Detector, frozen=True, kw_only=True):
     least_usd_per_hour: Annotated[float, Meta(ge=0)] = 0.8
 
     def may_speak(self, seen: Seen) -> NDArray[np.bool_]:
-        """Principals a day old that run."""
+        """Principals a day old that run, more evenly than ever."""
         r = seen.residuals
         runs = r.rhythm.run_minutes >= self.least_run_minutes
         runs &= r.rhythm.requests_per_minute >= self.least_requests_per_minute
+        runs &= r.rhythm.evenness > _NEWS * r.rhythm.highest_evenness
         return np.asarray(runs & (seen.role == PRINCIPAL) & (r.age_minutes >= MINUTES_PER_DAY), np.bool_)
 
     def step(self, state: None, seen: Seen) -> tuple[None, Verdicts]:
         """Judge the active series of a minute."""
         r = seen.residuals
-        only = slice(C_VOLUME, C_VOLUME + 1)
-        excess, hourly = seen.excess_usd[:, :, only], seen.excess_usd_per_hour[:, :, only]
         warming = r.age_minutes < MINUTES_PER_DAY
+        of_clock = 1 - 1 / np.maximum(r.rhythm.evenness, 1.0)  # independent calls add as much to jumps as to requests
+        excess = (of_clock[:, None] * (r.sums[:, :, PAID] + r.sums[:, :, GPU]))[:, :, None]
+        hourly = (of_clock[:, None] * 60 * r.usd_per_minute)[:, :, None]
         gate = self.may_speak(seen)[:, None, None] & (hourly > self.least_usd_per_hour)
-        gate &= hourly > _LEAST_NEWS * 60 * r.usd_per_minute[:, :, None]
         gate &= (np.arange(len(HORIZONS_MINUTES)) == _HOUR)[None, :, None]
-        score = np.broadcast_to(1 / np.maximum(r.rhythm.jitter, 0.01)[:, None, None], gate.shape)
+        score = np.broadcast_to(r.rhythm.evenness[:, None, None], gate.shape)
         return None, judge(score, gate, warming, self.threshold, np.array([REQUESTS]), excess, hourly)

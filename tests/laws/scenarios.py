@@ -50,6 +50,8 @@ class Scenario:
     """How many other services, each a little restless, the kind learns of the usual from."""
     every_minutes: int = EVERY_MINUTES
     """How often there are rows."""
+    clumps: bool = False
+    """Whether the usual comes in clumps: half as much in most minutes, three times as much in each fifth."""
     shared: bool = False
     """Whether each service has a second principal, which does the usual all the time."""
 
@@ -83,7 +85,7 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "clockwork": Scenario(
         _TALK, {"requests": 400, "input_tokens": 360_000, "output_tokens": 48_000}, "requests",
-        warm_minutes=26 * 60, within_minutes=120, every_minutes=1,
+        warm_minutes=26 * 60, within_minutes=120, every_minutes=1, clumps=True,
     ),
     "new_model": Scenario({**_BUSY, "model": "small"}, {"model": "large"}, "model_mix"),
     "retry_storm": Scenario(
@@ -163,6 +165,11 @@ class Trial:
         self.feed(self._payloads(minute, rows))
 
     def _payloads(self, minute: int, rows: Sequence[Event]) -> Iterator[bytes]:
+        if self.scenario.clumps:
+            rows = [
+                _clump(event, minute) if event["requests"] == self.scenario.usual["requests"] else event
+                for event in rows
+            ]
         others = [
             {**row(event["service"], self.scenario.usual), "principal": "another-key"}
             for event in rows
@@ -260,6 +267,12 @@ def row(service: str, content: Event) -> Event:
         "source": "gateway", "team": "support", "service": service, "principal": f"key-of-{service}",
         "provider": "openai", **content,
     }  # fmt: skip
+
+
+def _clump(event: Event, minute: int) -> Event:
+    """What the minute has of an event that comes in clumps."""
+    times = 3.0 if minute % 5 == 0 else 0.5
+    return {**event, **{name: round(event[name] * times) for name in ("requests", "input_tokens", "output_tokens")}}
 
 
 def minutes(kind: str, start: int, stop: int) -> range:

@@ -244,7 +244,7 @@ def rows_of(values: list[float], minute: int = START, *, sampled: bool = False) 
         scale=filled(h, len(CHANNELS) - 1), above=filled(h, len(CHANNELS)), usd_per_minute=filled(h),
         usual_usd_per_minute=filled(h),
         age_minutes=whole, active_minutes=whole,
-        rhythm=Rhythm(whole, *(filled() for _ in range(4))),
+        rhythm=Rhythm(whole, *(filled() for _ in range(6))),
     )  # fmt: skip
     parts = Parts(np.full(n, 2, np.int32), whole, whole, whole)
     return Seen(
