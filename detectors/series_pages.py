@@ -108,7 +108,7 @@ class SeriesPages:
         self._rows.load(pages, _columns(baselines, parts))
         self._last_minute = int(baselines.last.max(initial=_NEVER_ACTIVE))
         deployed, key_last = read(pages, f"{name}/deployed", DeployedState), read(pages, f"{name}/key_last", np.ndarray)
-        held = read(pages, f"{name}/held", HeldState) if f"{name}/held" in pages else empty.held
+        held = read(pages, f"{name}/held", HeldState)
         return SeriesWatchState(series, baselines, parts, deployed, key_last, held)
 
 

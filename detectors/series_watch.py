@@ -48,7 +48,7 @@ class SeriesWatchState(msgspec.Struct):
     deployed: DeployedState
     key_last: NDArray[np.int32]
     """The minute in which each key was last active."""
-    held: HeldState = msgspec.field(default_factory=nothing_held)
+    held: HeldState
     """What was odd and still is."""
 
 

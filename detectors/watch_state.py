@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from detectors.admission import NEVER
 from detectors.frame import Key
 from detectors.ledger import LedgerState, RowBatch
-from detectors.pages import WHOLE, ByMinute, ColumnByMinute, Growing, Pages, Part, page, read
+from detectors.pages import ByMinute, ColumnByMinute, Growing, Pages, Part, page, read
 from detectors.series_pages import SeriesPages
 from detectors.series_watch import SeriesWatchState
 
@@ -51,7 +51,6 @@ class WatchPages:
         self._pending = ByMinute("pending", RowBatch)
         self._seen = ColumnByMinute("seen")
         self._series = SeriesPages("series")
-        self._was_one_page = False
 
     def changes(self, state: WatchState) -> Iterator[Part]:
         """Give what is not written yet."""
@@ -63,15 +62,9 @@ class WatchPages:
         bare = replace(ledger, keys=[], pending={}, seen={})
         minutes = list(ledger.pending), list(ledger.seen)
         yield from page("rest", _Rest(bare, *minutes, state.reported, state.duplicates, state.late))
-        if self._was_one_page:
-            yield WHOLE, None
-            self._was_one_page = False
 
     def load(self, pages: Pages) -> WatchState:
         """Return the state of its pages, which are taken out."""
-        if WHOLE in pages:
-            self._was_one_page = True
-            return read(pages, WHOLE, WatchState)
         rest = read(pages, "rest", _Rest)
         (keys,) = self._keys.load(pages, [])
         pending, seen = self._pending.load(pages, rest.pending), self._seen.load(pages, rest.seen)

@@ -9,7 +9,6 @@ import msgspec
 import numpy as np
 from msgspec.structs import replace
 
-from detectors import codec
 from detectors.accounts import Accounts
 from detectors.admission import NEVER
 from detectors.events import Feedback
@@ -17,7 +16,7 @@ from detectors.frame import Key
 from detectors.incidents.life import Lives
 from detectors.incidents.spending import Spending, nothing_spent
 from detectors.judge import Judge
-from detectors.pages import WHOLE, ByMinute, Growing, Pages, Part, page, read
+from detectors.pages import ByMinute, Growing, Pages, Part, page, read
 from detectors.reports import MinuteReport
 from detectors.row_pages import Rows
 from detectors.rules.rulebook import Rulebook
@@ -53,20 +52,6 @@ class IncidentsState(msgspec.Struct):
         """Whether an alert can be decided on: its incident is open, or was lately."""
         lives = self.lives
         return alert_id in lives.ended or any(i.alert_id == alert_id for i in list(lives.open.values()))
-
-
-class _Encoded(msgspec.Struct, frozen=True):
-    """The whole state as it was before it was cut into pages."""
-
-    state: bytes
-    pooled: list[bytes]
-    rules: dict[str, bytes]
-
-
-class _Former(msgspec.Struct, frozen=True):
-    """What only states have that are older still."""
-
-    keys: msgspec.Raw | None = None
 
 
 class _Rest(msgspec.Struct, frozen=True):
@@ -141,11 +126,6 @@ class IncidentsPages:
 
     def load(self, pages: Pages) -> IncidentsState:
         """Return the state of its pages, which are taken out; a rule that is new begins anew."""
-        state = self._load_one_page(pages) if WHOLE in pages else self._load_pages(pages)
-        self._gone += pages
-        return state
-
-    def _load_pages(self, pages: Pages) -> IncidentsState:
         rest = read(pages, "rest", _Rest)
         state, spending = rest.state, rest.state.lives.spending
         state.wide = self._wide.load(pages, self._empty.wide)
@@ -164,13 +144,5 @@ class IncidentsPages:
         }
         state.rules = self._rulebook.decode(rules)
         self._counted = state.done if rules.keys() == state.rules.keys() else None
-        return state
-
-    def _load_one_page(self, pages: Pages) -> IncidentsState:
-        parts = read(pages, WHOLE, _Encoded)
-        if codec.decode(parts.state, _Former).keys is not None:
-            raise ValueError("it is of a version before spend was counted in columns")
-        state = codec.decode(parts.state, IncidentsState)
-        state.pooled, state.rules = self._judge.decode(parts.pooled), self._rulebook.decode(parts.rules)
-        self._gone = [WHOLE]
+        self._gone += pages
         return state

@@ -52,8 +52,8 @@ STOP_SECONDS = 60.0
 _LOOK_SECONDS = 5.0
 
 _SCHEMAS = {
-    "watch": ("watch/4 by {shape}", "watch/3 by {shape}"),
-    "incidents": ("incidents/4 by {shape}", "incidents/3 by {shape}"),
+    "watch": ("watch/5 by {shape}",),
+    "incidents": ("incidents/5 by {shape}",),
     "deliver": ("deliver/2", "deliver/1"),
 }
 """Of each agent's state: the version that is written, then the older ones that are read as well."""

@@ -168,27 +168,6 @@ def test_checkpoints_and_crashes_anywhere_give_the_same_alerts_and_the_same_bits
     assert started.end(end_of(DAY)).told == undisturbed.end(end_of(DAY)).told == run(DAY).told
 
 
-def test_a_state_that_was_written_in_one_piece_is_read_and_then_written_in_pages() -> None:
-    started = Run(plan(shards=1))
-    started.feed(usage_messages(DAY.usage[:200]))
-    intake, watch, incidents = started._states()
-    judge, rulebook = started._stages.incidents._judge, started._stages.incidents._rulebook
-    bare = msgspec.structs.replace(incidents, pooled=[], rules={})
-    old = [codec.encode(bare), judge.encode(incidents.pooled), rulebook.encode(incidents.rules)]
-    disks: list[Pages] = [
-        {"state": [codec.encode(intake)]},
-        {"state": [codec.encode(watch)]},
-        {"state": [codec.encode(dict(zip(("state", "pooled", "rules"), old, strict=True)))]},
-    ]
-    started._disks = disks
-    started.crash()
-    assert [codec.encode(state) for state in started._states()] == [
-        codec.encode(state) for state in (intake, watch, incidents)
-    ]
-    started.restart()
-    assert ["state" in disk for disk in disks] == [True, False, False], "intake has but one page"
-
-
 def test_what_is_written_is_far_less_than_all_where_little_has_changed() -> None:
     wide = stream(hours=3)
     usage = [{**event, "id": f"{n}/{event['id']}", "service": f"s{n}"} for event in wide.usage[:1] for n in range(300)]
