@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,6 @@ from detectors.rhythm import Beats, Rhythm, RhythmState, empty_rhythm, keep_rhyt
 from detectors.room import with_room
 
 Floats = NDArray[np.float64]
-S = TypeVar("S")
 
 HORIZONS_MINUTES = (2, 5, 15, 60, 240)
 """Each horizon weighs the past like a window of this many minutes: same mean age, no edge."""
@@ -87,8 +86,6 @@ _LEARNED = 1 - np.exp(-np.arange(6) / SCALE_TAU)
 """How much of a step goes into the scale, by the minutes since the last one; no more after a longer silence."""
 _H, _T, _D, _P, _B = len(HORIZONS_MINUTES), len(TOTALS), len(CHANNELS) - 1, len(PEAKED), len(BASE_TAU_MINUTES)
 _U = len(USUAL_TAU_MINUTES)
-_FEWEST_ROWS = 64
-"""Fewer are not worth making room for."""
 
 
 class BaselineState(NamedTuple):
@@ -181,7 +178,7 @@ class Baselines:
         series
             How many series there are by now.
         """
-        state = with_room(state, max(series, _FEWEST_ROWS), empty_baselines)
+        state = with_room(state, series, empty_baselines)
         known = _room_for_rows(given)
         _sum_up(state, given, fading(), known)
         age = np.maximum(known.age_minutes, 1)[:, None]
@@ -194,8 +191,9 @@ class Baselines:
         _learn(state, known, np.log(known.usd + QUIET_USD_PER_MINUTE))
         keep_peaks(state.peaks, known.minute, known.series, known.low, known.reference)
         usd = given.totals[:, PAID] + given.totals[:, GPU]
+        requests = np.ascontiguousarray(given.totals[:, N])  # of one row as of many, or it is compiled twice
         late = given.late_row, given.late_age_minutes, np.ascontiguousarray(given.late_totals[:, N])
-        beats = Beats(known.minute, known.series, known.passed, known.new, given.totals[:, N], usd, *late)
+        beats = Beats(known.minute, known.series, known.passed, known.new, requests, usd, *late)
         return state, known, keep_rhythm(state.rhythm, beats)
 
 

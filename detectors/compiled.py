@@ -71,8 +71,12 @@ def is_compiled(function: Callable[..., object]) -> bool:
     return hasattr(function, "py_func")
 
 
-@cache
 def _stamp(own: Path) -> str:
     """What changes with a file and with any of the core, and not with where and when they were installed."""
-    files = [*sorted(Path(__file__).parent.rglob("*.py")), own]
-    return hashlib.blake2b(b"".join(path.read_bytes() for path in files), digest_size=8).hexdigest()
+    return hashlib.blake2b(_core() + own.read_bytes(), digest_size=8).hexdigest()
+
+
+@cache
+def _core() -> bytes:
+    files = sorted(Path(__file__).parent.rglob("*.py"))
+    return hashlib.blake2b(b"".join(path.read_bytes() for path in files)).digest()

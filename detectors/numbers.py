@@ -42,6 +42,7 @@ def numbers_of(seen: Seen, row: int, horizon: int) -> dict[str, float]:
         "usd_in_horizon": float(now[PAID] + now[GPU]),
         "requests_per_minute": float(r.rhythm.requests_per_minute[row]),
         "jitter": float(r.rhythm.jitter[row]),
+        "evenness": float(r.rhythm.evenness[row]),
         "usd_of_dearest_four_hours": float(r.rhythm.cadence_most_usd[row]),
     }
     return {name: float(f"{value:.6g}") for name, value in found.items() if math.isfinite(value)}

@@ -107,6 +107,8 @@ class RawBatch(Sequence[RawMessage]):
         )  # fmt: skip
 
     def _part(self, numbers: range) -> RawBatch:
+        if numbers.step != 1:
+            raise ValueError("only messages that stand together are a batch")
         own = slice(numbers.start, numbers.stop)
         begin = int(self.end[numbers.start - 1]) + 1 if numbers.start else self.begin
         return RawBatch(

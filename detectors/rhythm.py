@@ -29,7 +29,7 @@ _MOST_EVENNESS = 100.0
 _LEAST_REQUESTS_PER_MINUTE = 1.0
 """Fewer calls are even by chance."""
 _KEPT_OF_EVENNESS = 0.99 ** np.arange(1024)
-"""What is left of the highest evenness after so many blocks of hours: two thirds after a week."""
+"""What is left of the highest evenness after so many blocks of hours: about six tenths after a week, rounded down."""
 _HUNDREDTHS = 100.0
 LATELY_MINUTES = 12
 """For how long the requests of each minute are remembered, so that what comes late is put where it belongs."""

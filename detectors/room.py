@@ -9,12 +9,14 @@ import numpy as np
 
 S = TypeVar("S", bound=tuple[Any, ...])
 
+_FEWEST_ROWS = 64
+
 
 def with_room(columns: S, rows: int, empty: Callable[[int], S]) -> S:
     """Return columns that have at least so many rows: these, or roomier ones with their rows.
 
-    A quarter more is made than there was, so that growing row by row copies each row five times at most, and what was
-    made for nobody yet stays small beside what is there.
+    A quarter more is made than there was, and some dozens at least, so that growing row by row copies each row five
+    times at most, and what was made for nobody yet stays small beside what is there.
 
     Parameters
     ----------
@@ -27,14 +29,14 @@ def with_room(columns: S, rows: int, empty: Callable[[int], S]) -> S:
 
     Examples
     --------
-    >>> have, = with_room((np.arange(4),), 5, lambda rows: (np.zeros(rows, int),))
-    >>> have.tolist(), with_room((have,), 5, lambda rows: (np.zeros(rows, int),))[0] is have
-    ([0, 1, 2, 3, 0], True)
+    >>> (roomier,) = with_room((np.arange(100),), 101, lambda rows: (np.zeros(rows, int),))
+    >>> len(roomier), roomier[98:102].tolist()
+    (125, [98, 99, 0, 0])
     """
     have = _rows_of(columns)
     if rows <= have:
         return columns
-    roomier = empty(max(rows, have + have // 4))
+    roomier = empty(max(rows, have + have // 4, _FEWEST_ROWS))
     _copy(columns, roomier, have)
     return roomier
 

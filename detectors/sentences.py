@@ -72,7 +72,7 @@ def _job(found: Candidate, newest_model: str) -> str:
 def _clockwork(found: Candidate, newest_model: str) -> str:
     number = found.numbers.get
     who = found.name.scope().get("principal", "one principal")
-    evenly = 1 / max(number("jitter", 1.0), 0.01)
+    evenly = number("evenness", found.score)
     pace = f"{number('requests_per_minute', 0.0):,.0f} times a minute, {evenly:.1f} times as evenly as chance"
     usd, usual = number("usd_per_hour", found.observed_usd_per_hour), number("usual_usd_per_hour", 0.0)
     return f"{who} calls {pace} and as never before, for {usd:,.2f} USD an hour (usual {usual:,.2f})"

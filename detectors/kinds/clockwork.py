@@ -3,7 +3,8 @@
 Catches: a client in a tight loop: it calls at one rate day and night, while people, crowds and their agents come
 in clumps. Its dollars need not be above the usual: beside busy days a loop may hide, but it stays even. Misses: loops
 on a principal whose usual traffic is many times the loop's, loops of a few calls an hour, principals younger than a
-day, and a second loop within days.
+day, and a second loop within days. Of a loop that costs less than the usual it falls silent some hours after the
+beat has become the highest known, since what is held is dollars.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Clockwork(Detector, frozen=True, kw_only=True):
     natural_per_week: Annotated[float, Meta(gt=0)] = 0.05
     tail: Annotated[float, Meta(gt=0)] = 0.5
     budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.02
-    least_requests_per_minute: Annotated[float, Meta(gt=0)] = 1.2
+    least_requests_per_minute: Annotated[float, Meta(ge=1)] = 1.2
     least_run_minutes: Annotated[int, Meta(ge=1)] = 30
     least_usd_per_hour: Annotated[float, Meta(ge=0)] = 0.8
 

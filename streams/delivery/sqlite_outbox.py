@@ -65,19 +65,6 @@ _TABLES = (
     ) WITHOUT ROWID""",
 )
 
-_FROM_VERSION_1 = (
-    "ALTER TABLE deliveries RENAME TO deliveries_of_version_1",
-    "DROP INDEX deliveries_open",
-    "DROP INDEX deliveries_incident",
-    *_TABLES,
-    """INSERT INTO deliveries (number, receiver, alert_id, sequence, alert, status, attempts, answer,
-        inserted_seconds, not_before, settled_seconds)
-        SELECT number, receiver, alert_id, sequence, alert, status, attempts, answer, inserted_seconds, not_before,
-        settled_seconds FROM deliveries_of_version_1""",
-    "DROP TABLE deliveries_of_version_1",
-)
-"""Version 1 of the state file knew neither what is held nor digests."""
-
 _NEXT = """
     SELECT d.number, d.alert, d.kind, d.status, m.memo FROM deliveries AS d
     LEFT JOIN memos AS m ON m.alert_id = d.alert_id AND m.receiver = d.receiver
@@ -128,9 +115,9 @@ class SqliteOutbox:
         """Do something that may have to wait for the disk."""
         return await asyncio.get_running_loop().run_in_executor(self._one_thread, partial(work, *given, **named))
 
-    def prepare(self, connection: sqlite3.Connection, written_by: int | None = None) -> None:
-        """Make the tables where they are missing, or of what an older version of the state file wrote."""
-        for statement in _FROM_VERSION_1 if written_by == 1 else _TABLES:
+    def prepare(self, connection: sqlite3.Connection) -> None:
+        """Make the tables where they are missing."""
+        for statement in _TABLES:
             connection.execute(statement)
 
     def insert(self, connection: sqlite3.Connection, alerts: Sequence[Alert]) -> None:

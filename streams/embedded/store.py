@@ -8,7 +8,6 @@ any moment loses nothing and repeats nothing.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import sqlite3
 import threading
@@ -20,25 +19,18 @@ import msgspec
 
 from detectors.events import Alert
 from detectors.intake import Reject
-from detectors.pages import WHOLE, Pages, Part
+from detectors.pages import Pages, Part
 from streams.sources.http import Kind
 from streams.tally import Tally
 from streams.written import Written
 
-SCHEMA_VERSION = 3
-"""Of the tables; raise it with every change, and make what is there anew as the outbox does for version 1."""
-_IN_PAGES = 3
-"""The version since which states are in pages. Before, each was one value."""
-OLDEST_VERSION = 1
-"""Older ones are refused, never misread."""
+SCHEMA_VERSION = 4
+"""Of the tables and of the states in them: raise it with every change of either. Others are refused, never misread."""
 
 _RESTORE = "restore it from a backup, or move it away to begin anew"
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _APPLICATION_ID = 0x42575443
 _BUSY_SECONDS = 30.0
-_PAGES_TABLE = """
-CREATE TABLE page (name TEXT NOT NULL, number INTEGER NOT NULL, part BLOB NOT NULL, UNIQUE (name, number));
-"""
 _TABLES = f"""
 BEGIN IMMEDIATE;
 PRAGMA application_id = {_APPLICATION_ID};
@@ -50,7 +42,7 @@ CREATE TABLE inbox (
     payload BLOB NOT NULL
 );
 CREATE TABLE checkpoint (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-{_PAGES_TABLE}
+CREATE TABLE page (name TEXT NOT NULL, number INTEGER NOT NULL, part BLOB NOT NULL, UNIQUE (name, number));
 CREATE TABLE rejected (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     rejected_seconds REAL NOT NULL,
@@ -150,7 +142,7 @@ class Store:
     def __init__(
         self,
         path: Path,
-        prepare_outbox: Callable[[sqlite3.Connection, int | None], None],
+        prepare_outbox: Callable[[sqlite3.Connection], None],
         insert_alerts: Callable[[sqlite3.Connection, Sequence[Alert]], None],
         rejected_kept: int = 100_000,
     ) -> None:
@@ -171,17 +163,17 @@ class Store:
             os.close(self._claim)
             raise
 
-    def _open(self, prepare_outbox: Callable[[sqlite3.Connection, int | None], None]) -> sqlite3.Connection:
+    def _open(self, prepare_outbox: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         written_by = connection.execute("PRAGMA application_id").fetchone()[0]
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         has_tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] > 0
-        is_ours = written_by == _APPLICATION_ID and OLDEST_VERSION <= version <= SCHEMA_VERSION
+        is_ours = written_by == _APPLICATION_ID and version == SCHEMA_VERSION
         if has_tables and not is_ours:
             connection.close()
             raise StateError(
                 f"{self.path} has schema version {version} of application {written_by:#x}, this Burstwatch reads "
-                f"versions {OLDEST_VERSION} to {SCHEMA_VERSION} of {_APPLICATION_ID:#x}: "
+                f"version {SCHEMA_VERSION} of {_APPLICATION_ID:#x}: "
                 "run the version that wrote it, or name another state file"
             )
         (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
@@ -194,10 +186,7 @@ class Store:
         if not has_tables:
             connection.executescript(_TABLES)
         connection.execute("BEGIN IMMEDIATE")
-        if has_tables and version < _IN_PAGES:
-            _cut_into_pages(connection, self.path)
-        prepare_outbox(connection, version if has_tables else None)
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        prepare_outbox(connection)
         connection.execute("COMMIT")
         return connection
 
@@ -336,24 +325,6 @@ class Store:
         with self._lock:
             self._connection.close()
         os.close(self._claim)
-
-
-def _cut_into_pages(connection: sqlite3.Connection, path: Path) -> None:
-    """Make of states, each of which was one value, states of one page."""
-    connection.execute(_PAGES_TABLE)
-    found = dict(connection.execute("SELECT name, value FROM checkpoint"))
-    if not found:
-        return
-    checksums = msgspec.json.decode(found.pop("checksums", b"{}"), type=dict[str, str])
-    pages: Pages = {}
-    for name in sorted(found.keys() - {"applied", "totals"}):
-        if checksums.get(name) not in (None, hashlib.blake2b(found[name], digest_size=16).hexdigest()):
-            raise StateError(f"{path} is damaged at {name}: {_RESTORE}")
-        page = name if name == "shape" else f"{name}/{WHOLE}"
-        pages[page] = [found[name]]
-        connection.execute("INSERT INTO page VALUES (?, 0, ?)", (page, found[name]))
-        connection.execute("DELETE FROM checkpoint WHERE name = ?", (name,))
-    _put(connection, {"checksums": Written(pages).checksums})
 
 
 def _put(connection: sqlite3.Connection, values: dict[str, object]) -> None:

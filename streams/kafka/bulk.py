@@ -29,7 +29,7 @@ from streams.kafka import record_batch as log
 from streams.kafka.publish import RECEIVED_HEADER, UNKNOWN
 
 MOST_BYTES = 6_000_000
-"""Of records before the next batch: a batch has a megabyte where senders wait for more to send, unpacked some more."""
+"""Batches are read together until their records, unpacked, come to so many bytes; the last one may go beyond it."""
 
 _UNPACK: dict[int, Callable[[bytes], bytes]] = {1: gzip_decode, 2: snappy_decode, 3: lz4_decode, 4: zstd_decode}
 _MARK, _MARK_VALUE = (np.frombuffer(text, np.uint8) for text in (RECEIVED_HEADER.encode(), UNKNOWN))
@@ -114,13 +114,15 @@ class _PartitionRecords(fetcher.PartitionRecords):
     next_fetch_offset: int
 
     def _unpack_records(self) -> Iterator[ConsumerRecord | Fetched]:
-        bulk = self._value_deserializer
-        if not isinstance(bulk, Bulk):
-            return super()._unpack_records()  # type: ignore[no-any-return]  # aiokafka does not tell its types
+        bulk, records = self._value_deserializer, super()._unpack_records()
+        return self._in_bulk(bulk, records) if isinstance(bulk, Bulk) else records
+
+    def _in_bulk(self, bulk: Bulk, records: Iterator[ConsumerRecord]) -> Iterator[Fetched]:
         batches = log.whole_batches(self._records.data)
         if bulk.compiled and all(log.format_of(batch) == log.FORMAT for batch in batches):
-            return self._in_columns(bulk, batches)
-        return self._from_records(bulk, super()._unpack_records())
+            yield from self._in_columns(bulk, batches)
+        else:
+            yield from self._from_records(bulk, records)
 
     def _from_records(self, bulk: Bulk, records: Iterator[ConsumerRecord]) -> Iterator[Fetched]:
         kind = bulk.kind_of[self._tp.topic]
@@ -129,14 +131,14 @@ class _PartitionRecords(fetcher.PartitionRecords):
             yield Fetched(messages, self.next_fetch_offset)
 
     def _in_columns(self, bulk: Bulk, batches: list[memoryview]) -> Iterator[Fetched]:
-        """Give whole batches, at least one at once, that were neither aborted nor are control batches."""
+        """Give the messages of whole batches, of at least one at once."""
         picked = _Picked([], [])
         reads_on = self.next_fetch_offset
         for batch in batches:
             header = log.header_of(batch)
             if self._check_crcs and not DefaultRecordBatch(batch).validate_crc():
                 raise CorruptRecordException(f"wrong checksum of {self._tp} at {header.base_offset}")
-            if not self._is_aborted(batch, header):
+            if not self._holds_nothing(batch, header):
                 picked.add(batch, header)
             reads_on = header.next_offset
             if picked.records >= bulk.most_messages or picked.bytes >= MOST_BYTES:
@@ -144,8 +146,8 @@ class _PartitionRecords(fetcher.PartitionRecords):
                 picked = _Picked([], [])
         yield from self._read(bulk, picked, reads_on)
 
-    def _is_aborted(self, batch: memoryview, header: log.BatchHeader) -> bool:
-        """Whether a batch holds nothing to read, as aiokafka decides it."""
+    def _holds_nothing(self, batch: memoryview, header: log.BatchHeader) -> bool:
+        """Whether a batch is for the log's own use, or of a transaction that was aborted, as aiokafka tells it."""
         is_control = bool(header.attributes & log.IS_CONTROL)
         if self._isolation_level == fetcher.READ_COMMITTED:
             self._consume_aborted_up_to(header.base_offset)

@@ -155,8 +155,9 @@ class IntakeService(ConsumerRebalanceListener):
     async def _turn(self) -> None:
         usage, epoch = await self._take()
         self._came_ms = round(time.time() * 1000)
-        if await self._read_ahead(epoch, for_usage=bool(usage)):
-            await self._process(usage, epoch)
+        if not await self._read_ahead(epoch, for_usage=bool(usage)):
+            return  # what was taken is not processed: where reading stands must not be committed
+        await self._process(usage, epoch)
         if time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + _IDLE_LOOK_SECONDS
             await self._commit_past_markers()

@@ -10,6 +10,7 @@ import struct
 from typing import NamedTuple
 
 import numpy as np
+from aiokafka.errors import CorruptRecordException
 from numpy.typing import NDArray
 
 from detectors.compiled import compiled, inlined
@@ -20,7 +21,9 @@ SMALLEST_RECORD_BYTES = 7
 """Length, attributes, time, offset, key, value and headers of a record that holds nothing."""
 
 _HEADER = struct.Struct(">qiibIhiqqqhii")
-_BEHIND_LENGTH = struct.calcsize(">qi")
+_BEHIND_OFFSET, _BEHIND_LENGTH = struct.calcsize(">q"), struct.calcsize(">qi")
+_SMALLEST_BATCH_BYTES = 26
+"""A message of format 0 that holds nothing; smaller than the header of format 2."""
 _FORMAT_PLACE = struct.calcsize(">qii")
 
 BROKEN = -1
@@ -52,11 +55,20 @@ class BatchHeader(NamedTuple):
 
 
 def whole_batches(log: memoryview) -> list[memoryview]:
-    """Return the batches of a piece of a log; one that is cut off at its end is left out."""
+    """Return the batches of a piece of a log; one that is cut off at its end is left out.
+
+    Raises
+    ------
+    CorruptRecordException
+        If one says that it is shorter than any can be.
+    """
     found, at = [], 0
     while len(log) - at > _FORMAT_PLACE:
-        stop = at + _BEHIND_LENGTH + int.from_bytes(log[at + 8 : at + _BEHIND_LENGTH], signed=True)
-        if not at < stop <= len(log):
+        size = int.from_bytes(log[at + _BEHIND_OFFSET : at + _BEHIND_LENGTH], signed=True)
+        stop = at + _BEHIND_LENGTH + size
+        if stop - at < _SMALLEST_BATCH_BYTES:
+            raise CorruptRecordException(f"a batch of {size} bytes")
+        if stop > len(log):
             break
         found.append(log[at:stop])
         at = stop

@@ -27,7 +27,7 @@ class CountingStore(Store):
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[CountingStore]:
-    store = CountingStore(tmp_path / "state.db", lambda connection, version: None, lambda connection, alerts: None)
+    store = CountingStore(tmp_path / "state.db", lambda connection: None, lambda connection, alerts: None)
     yield store
     store.close()
 

@@ -173,6 +173,15 @@ def test_no_more_records_are_believed_in_than_their_bytes_can_hold() -> None:
         list(fetched(bytes(data), 0, Bulk({"raw": "usage"}, 10), []))
 
 
+@pytest.mark.parametrize("size", [-20, -12, 0, 2])
+def test_a_length_that_no_batch_can_have_is_told_when_it_is_read(size: int) -> None:
+    data = bytearray(written(Batch([(b"{}", 0, [])]), 0))
+    struct.pack_into(">i", data, struct.calcsize(">q"), size)
+    records = fetched(bytes(data), 0, Bulk({"raw": "usage"}, 10), [])
+    with pytest.raises(CorruptRecordException, match=f"a batch of {size} bytes"):
+        list(records)
+
+
 @given(st.lists(RECORDS, min_size=1, max_size=4), st.lists(st.tuples(st.integers(0), st.integers(0, 255)), max_size=3))
 def test_broken_records_are_noticed_or_read_alike_and_nothing_outside_them_is_touched(
     records: list[Record], strikes: list[tuple[int, int]]

@@ -4,13 +4,11 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from detectors.events import Alert
 from streams.delivery.outbox import Outcome, Pending
 from streams.delivery.sqlite_outbox import SqliteOutbox
-from streams.embedded.store import SCHEMA_VERSION, Store
 from tests.contracts.alerts import FIRING, RESOLVED, UPDATED, another
 
 SENT = Outcome("delivered", {"ts": "1"}, "ok", 1)
@@ -158,47 +156,3 @@ async def test_how_much_waits_and_since_when(outbox: SqliteOutbox, runtime: sqli
     checkpoint(outbox, runtime, FIRING)
     clock.seconds += 12
     assert (outbox.waiting().count, outbox.waiting().oldest_age_seconds) == (2, 12.0)
-
-
-VERSION_1 = """
-PRAGMA application_id = 0x42575443;
-PRAGMA user_version = 1;
-CREATE TABLE inbox (sequence INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, received_seconds REAL NOT NULL,
-    payload BLOB NOT NULL);
-CREATE TABLE checkpoint (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE rejected (number INTEGER PRIMARY KEY AUTOINCREMENT, rejected_seconds REAL NOT NULL, kind TEXT NOT NULL,
-    sequence INTEGER NOT NULL, event_index INTEGER NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL,
-    payload BLOB NOT NULL);
-CREATE TABLE deliveries (number INTEGER PRIMARY KEY AUTOINCREMENT, receiver TEXT NOT NULL, alert_id TEXT NOT NULL,
-    sequence INTEGER NOT NULL, alert BLOB NOT NULL,
-    status TEXT NOT NULL DEFAULT 'waiting' CHECK (status IN ('waiting', 'intended', 'delivered', 'dead')),
-    attempts INTEGER NOT NULL DEFAULT 0, answer TEXT NOT NULL DEFAULT '', inserted_seconds REAL NOT NULL,
-    not_before REAL NOT NULL DEFAULT 0, settled_seconds REAL, UNIQUE (receiver, alert_id, sequence));
-CREATE INDEX deliveries_open ON deliveries (receiver, number) WHERE status IN ('waiting', 'intended');
-CREATE INDEX deliveries_incident ON deliveries (alert_id, receiver);
-CREATE TABLE memos (alert_id TEXT NOT NULL, receiver TEXT NOT NULL, memo BLOB NOT NULL,
-    PRIMARY KEY (alert_id, receiver)) WITHOUT ROWID;
-"""
-"""The state file as version 1 made it."""
-
-
-async def test_a_state_file_of_version_1_goes_on_where_it_was(tmp_path: Path, clock: Clock) -> None:
-    with sqlite3.connect(tmp_path / "state.db") as old:
-        old.executescript(VERSION_1)
-        inserted = "INSERT INTO deliveries (receiver, alert_id, sequence, alert, status, inserted_seconds) VALUES "
-        for alert, status in ((FIRING, "delivered"), (UPDATED, "intended"), (RESOLVED, "waiting")):
-            row = ("pager", alert.alert_id, alert.sequence, msgspec.json.encode(alert), status, 5.0)
-            old.execute(inserted + "(?, ?, ?, ?, ?, ?)", row)
-        old.execute("INSERT INTO memos VALUES (?, 'pager', ?)", (FIRING.alert_id, b'{"ts":"1"}'))
-    old.close()
-
-    outbox = SqliteOutbox(tmp_path / "state.db", to_pager_and_slack, clock)
-    for _ in range(2):  # taken over once, then as any other
-        Store(tmp_path / "state.db", outbox.prepare, outbox.insert).close()
-
-    pending = await due(outbox, "pager")
-    assert (pending.alert, pending.memo, pending.possible_duplicate) == (UPDATED, {"ts": "1"}, True)
-    await outbox.settle(pending, SENT)
-    assert (await due(outbox, "pager")).alert == RESOLVED
-    outbox.close()
-    assert sqlite3.connect(tmp_path / "state.db").execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)

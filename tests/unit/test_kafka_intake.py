@@ -1,0 +1,57 @@
+"""Intake on Kafka told to stop at the wrong moment."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from aiokafka import TopicPartition
+
+from detectors.admission import IntakeSettings
+from detectors.intake import Intake
+from detectors.prices import PriceTable
+from detectors.raw import RawBatch, RawMessage
+from streams.kafka.bulk import Fetched
+from streams.kafka.intake import IntakeService
+from streams.kafka.settings import KafkaSettings
+from streams.kafka.topics import USAGE
+
+SETTINGS = KafkaSettings()
+PLACE = TopicPartition(SETTINGS.topic(USAGE), 0)
+
+
+class Consumer:
+    """Gives one message; the service is told to stop while it does."""
+
+    def __init__(self) -> None:
+        self.service: IntakeService
+        self.at = 100
+        self.committed: list[dict[TopicPartition, Any]] = []
+
+    async def getmany(self, **_: object) -> dict[TopicPartition, list[Fetched]]:
+        self.service.stop()
+        given, self.at = self.at, 101
+        messages = [RawMessage("usage", 0, offset, b"{}") for offset in range(given, self.at)]
+        return {PLACE: [Fetched(RawBatch.of(messages), self.at)]} if messages else {}
+
+    async def position(self, _: TopicPartition) -> int:
+        return self.at
+
+    async def commit(self, offsets: dict[TopicPartition, Any]) -> None:
+        self.committed.append(offsets)
+
+    async def end_offsets(self, places: list[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(places, 0)
+
+    def assignment(self) -> set[TopicPartition]:
+        return {PLACE}
+
+
+async def test_what_was_taken_and_not_processed_is_not_committed() -> None:
+    consumer = Consumer()
+    service = IntakeService(SETTINGS, Intake(IntakeSettings(), PriceTable(lambda *_: None)), 60.0)
+    consumer.service = service
+    service._consumer = service._looker = cast("Any", consumer)
+    service._done = {PLACE: 100}  # as after a turn that took what stood before
+    await service._turn()
+    assert consumer.at == 101, "something must have been taken, else this shows nothing"
+    assert consumer.committed == []
