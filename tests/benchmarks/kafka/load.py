@@ -108,7 +108,7 @@ class Load(msgspec.Struct, frozen=True):
             yield partition, _event("closing", self.time_of(self.minutes + 1), partition, 0, (1, 0, 1000, 100))
 
     def _unpriced(self, minute: int, who: int) -> bytes:
-        event = _event(f"alert-{minute}", self.time_of(minute), 0, who, (500, 0, 1_000_000, 100_000))
+        event = _event(f"alert-{minute}-{who}", self.time_of(minute), 0, who, (500, 0, 1_000_000, 100_000))
         return msgspec.json.encode({**msgspec.json.decode(event), "model": f"{UNPRICED}-{who}", "cost_usd": None})
 
     @property
