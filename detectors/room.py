@@ -21,7 +21,7 @@ def with_room(columns: S, rows: int, empty: Callable[[int], S]) -> S:
     Parameters
     ----------
     columns
-        Arrays, and tuples of arrays, whose first dimension is the rows.
+        Arrays, and behind the first one tuples of arrays, too, whose first dimension is the rows.
     rows
         How many are needed.
     empty
@@ -33,7 +33,7 @@ def with_room(columns: S, rows: int, empty: Callable[[int], S]) -> S:
     >>> len(roomier), roomier[98:102].tolist()
     (125, [98, 99, 0, 0])
     """
-    have = _rows_of(columns)
+    have = len(columns[0])
     if rows <= have:
         return columns
     roomier = empty(max(rows, have + have // 4, _FEWEST_ROWS))
@@ -41,14 +41,9 @@ def with_room(columns: S, rows: int, empty: Callable[[int], S]) -> S:
     return roomier
 
 
-def _rows_of(columns: tuple[Any, ...]) -> int:
-    first = columns[0]
-    return len(first) if isinstance(first, np.ndarray) else _rows_of(first)
-
-
 def _copy(columns: tuple[Any, ...], into: tuple[Any, ...], rows: int) -> None:
     for column, roomier in zip(columns, into, strict=True):
         if isinstance(column, np.ndarray):
-            roomier[:rows] = column[:rows]
+            roomier[:rows] = column
         else:
             _copy(cast("tuple[Any, ...]", column), roomier, rows)

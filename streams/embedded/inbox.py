@@ -14,9 +14,9 @@ import msgspec
 import structlog
 
 from detectors.intake import IntakeOutput
-from detectors.raw import RawMessage
+from detectors.raw import Kind, RawMessage
 from streams.embedded.store import Store
-from streams.sources.http import BadEvent, InboxUnavailableError, Kind, Receipt
+from streams.sources.http import BadEvent, InboxUnavailableError, Receipt
 
 _RETRY_FULL_SECONDS = 5
 _RETRY_DISK_SECONDS = 30

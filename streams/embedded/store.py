@@ -20,7 +20,7 @@ import msgspec
 from detectors.events import Alert
 from detectors.intake import Reject
 from detectors.pages import Pages, Part
-from streams.sources.http import Kind
+from detectors.raw import Kind
 from streams.tally import Tally
 from streams.written import Written
 

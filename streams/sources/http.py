@@ -18,12 +18,12 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Literal, Protocol
+from typing import Protocol
 
 import msgspec
 from aiohttp import web
 
-Kind = Literal["usage", "deployments", "feedback"]
+from detectors.raw import Kind
 
 _RAW = msgspec.json.Decoder(msgspec.Raw)
 _RAW_ARRAY = msgspec.json.Decoder(list[msgspec.Raw])

@@ -9,10 +9,10 @@ import pytest
 from detectors.admission import IntakeSettings
 from detectors.intake import Intake, IntakeOutput
 from detectors.prices import PriceTable
-from detectors.raw import RawMessage
+from detectors.raw import Kind, RawMessage
 from streams.embedded.inbox import DurableInbox
 from streams.embedded.store import Store
-from streams.sources.http import InboxUnavailableError, Kind
+from streams.sources.http import InboxUnavailableError
 
 
 class CountingStore(Store):

@@ -199,7 +199,12 @@ def test_a_second_process_is_refused(store: Store, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "pragma",
-    [f"user_version = {SCHEMA_VERSION + 1}", f"user_version = {SCHEMA_VERSION - 1}", "application_id = 5"],
+    [
+        f"user_version = {SCHEMA_VERSION + 1}",
+        f"user_version = {SCHEMA_VERSION - 1}",
+        "user_version = 0",
+        "application_id = 5",
+    ],
 )
 def test_state_of_another_version_is_refused_untouched(tmp_path: Path, pragma: str) -> None:
     open_store(tmp_path).close()
