@@ -46,6 +46,8 @@ _FEWEST_AT_ONCE = 100
 
 AWAIT_DEPLOYMENTS_SECONDS = 120.0
 _POLL_MS = 200
+_GATHER_SECONDS = 0.2
+"""Usage is taken no more often, unless as much as is wanted waits: each frame has a price of its own."""
 _LOOK_SECONDS = 0.02
 _IDLE_LOOK_SECONDS = 1.0
 _LONGEST_FETCH_MS = 50
@@ -102,6 +104,7 @@ class IntakeService(ConsumerRebalanceListener):
         self._group = f"{settings.application}-intake"
         self._instance = instance
         self._idleness = Idleness(idle_seconds, intake.settings)
+        self._next_take = 0.0
         self._next_look = 0.0
         self._high: dict[int, int] = {}
         self._done: dict[TopicPartition, int] = {}
@@ -165,6 +168,7 @@ class IntakeService(ConsumerRebalanceListener):
 
     async def _take(self) -> tuple[Batches, int]:
         """Wait for messages, then take what else has come, up to as many as are wanted; return them and the epoch."""
+        await asyncio.sleep(self._next_take - time.monotonic())
         taken: Batches = {}
         epoch, messages = self._epoch, 0
         while messages < self._bulk.most_messages:
@@ -176,7 +180,14 @@ class IntakeService(ConsumerRebalanceListener):
             for place, fetched in some.items():
                 taken.setdefault(place, []).extend(fetched)
                 messages += sum(len(one.messages) for one in fetched)
+        if taken and messages + self._waiting(taken) < self._bulk.most_messages:
+            self._next_take = time.monotonic() + _GATHER_SECONDS
         return taken, epoch
+
+    def _waiting(self, taken: Batches) -> int:
+        """Return how many messages are known to stand behind what was taken."""
+        ends = {place: self._consumer.highwater(place) or 0 for place in taken if place in self._consumer.assignment()}
+        return sum(max(end - taken[place][-1].next_offset, 0) for place, end in ends.items())
 
     async def _read_ahead(self, epoch: int, for_usage: bool) -> bool:
         """Read deployments and feedback to their present end, or, where usage waits for them, wait for their owner.

@@ -1,9 +1,11 @@
-"""Intake on Kafka told to stop at the wrong moment."""
+"""Intake on Kafka: how it takes, and being told to stop at the wrong moment."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, cast
 
+import pytest
 from aiokafka import TopicPartition
 
 from detectors.admission import IntakeSettings
@@ -25,6 +27,7 @@ class Consumer:
     def __init__(self) -> None:
         self.service: IntakeService
         self.at = 100
+        self.end = 101
         self.committed: list[dict[TopicPartition, Any]] = []
 
     async def getmany(self, **_: object) -> dict[TopicPartition, list[Fetched]]:
@@ -36,6 +39,9 @@ class Consumer:
     async def position(self, _: TopicPartition) -> int:
         return self.at
 
+    def highwater(self, _: TopicPartition) -> int:
+        return self.end
+
     async def commit(self, offsets: dict[TopicPartition, Any]) -> None:
         self.committed.append(offsets)
 
@@ -46,12 +52,43 @@ class Consumer:
         return {PLACE}
 
 
-async def test_what_was_taken_and_not_processed_is_not_committed() -> None:
-    consumer = Consumer()
+def _service(consumer: Consumer) -> IntakeService:
     service = IntakeService(SETTINGS, Intake(IntakeSettings(), PriceTable(lambda *_: None)), 60.0)
     consumer.service = service
     service._consumer = service._looker = cast("Any", consumer)
+    return service
+
+
+async def test_what_was_taken_and_not_processed_is_not_committed() -> None:
+    consumer = Consumer()
+    service = _service(consumer)
     service._done = {PLACE: 100}  # as after a turn that took what stood before
     await service._turn()
     assert consumer.at == 101, "something must have been taken, else this shows nothing"
     assert consumer.committed == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "end", "waits"),
+    [
+        pytest.param(1, 101, False, id="as much came"),
+        pytest.param(500, 601, False, id="as much stands behind it"),
+        pytest.param(500, 150, True, id="little came"),
+    ],
+)
+async def test_more_gathers_unless_as_much_as_is_wanted_waits(
+    wanted: int, end: int, waits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    consumer = Consumer()
+    consumer.end = end
+    service = _service(consumer)
+    service._bulk.most_messages = wanted
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    for _ in range(2):
+        await service._take()
+    assert [seconds > 0 for seconds in slept] == [False, waits]
