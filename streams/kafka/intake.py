@@ -39,14 +39,14 @@ from streams.kafka.lease import Passing, no_passing
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.topics import DEPLOYMENTS, FEEDBACK, FRAMES, REJECTED, USAGE
 
-MESSAGES_AT_ONCE = 20_000
+MESSAGES_AT_ONCE = 40_000
 MINUTES_AT_ONCE = 120
 """About so many minutes of events go into a frame: watch judges them in one go, and heartbeats wait meanwhile."""
 _FEWEST_AT_ONCE = 100
 
 AWAIT_DEPLOYMENTS_SECONDS = 120.0
 _POLL_MS = 200
-_GATHER_SECONDS = 0.2
+_GATHER_SECONDS = 0.25
 """Usage is taken no more often, unless as much as is wanted waits: each frame has a price of its own."""
 _LOOK_SECONDS = 0.02
 _IDLE_LOOK_SECONDS = 1.0
