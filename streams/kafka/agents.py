@@ -76,13 +76,22 @@ class Holding:
         Ends the process.
     observe
         Told of everything that is seen while the partition is held.
+    saving
+        Held while the state is saved; shared by holdings whose states should not be in memory twice all at once.
     """
 
     def __init__(
-        self, lease: Lease, work: Work, settings: KafkaSettings, give_up: GiveUp, observe: Observer | None = None
+        self,
+        lease: Lease,
+        work: Work,
+        settings: KafkaSettings,
+        give_up: GiveUp,
+        observe: Observer | None = None,
+        saving: asyncio.Lock | None = None,
     ) -> None:
         self.lease = lease
         self.work = work
+        self._saving = saving or asyncio.Lock()
         self._observe = observe or Observer()
         self._settings = settings
         self._give_up = give_up
@@ -115,9 +124,10 @@ class Holding:
 
     async def save(self) -> None:
         """Save the state, and prove the lease by it."""
-        began = time.monotonic()
-        await self.lease.checkpoint(self.work.changes, self.work.notes, self.work.reached)
-        self._saved_at = time.monotonic()
+        async with self._saving:
+            began = time.monotonic()
+            await self.lease.checkpoint(self.work.changes, self.work.notes, self.work.reached)
+            self._saved_at = time.monotonic()
         self._observe.saved(self._saved_at - began)
 
     async def rest(self) -> None:

@@ -153,6 +153,7 @@ class KafkaWorker:
         self._parts = parts
         self._name = name
         self._give_up = give_up
+        self._saving_of_watch = asyncio.Lock()  # what a checkpoint writes of a shard is large
         self._passing = passing
         self._stopping = asyncio.Event()
         self._agents = [
@@ -292,7 +293,8 @@ class KafkaWorker:
         observer = Observer(saved=self._parts.observe_checkpoint)
         if agent == "deliver":
             observer = replace(observer, took=self._take_note_of_alert)
-        return Holding(lease, work, self._settings, self._give_up, observer)
+        saving = self._saving_of_watch if agent == "watch" else None
+        return Holding(lease, work, self._settings, self._give_up, observer, saving)
 
     def _take_note_of_alert(self, message: Message) -> None:
         self._parts.observe_alert(msgspec.json.decode(message.value, type=Alert), message.timestamp)

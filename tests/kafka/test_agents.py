@@ -166,3 +166,24 @@ async def test_a_partition_that_is_being_acquired_closes_although_a_cancellation
     async with asyncio.timeout(10):
         await holding.close()
     assert lease.is_released
+
+
+class CountingLease:
+    """A lease that remembers how many checkpoints were under way at once."""
+
+    def __init__(self) -> None:
+        self.under_way = self.most = 0
+
+    async def checkpoint(self, *_: object) -> None:
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        await asyncio.sleep(0)
+        self.under_way -= 1
+
+
+@pytest.mark.parametrize(("shared", "most"), [(None, 3), (asyncio.Lock(), 1)])
+async def test_states_that_share_a_lock_are_saved_one_after_the_other(shared: asyncio.Lock | None, most: int) -> None:
+    lease, work = CountingLease(), SimpleNamespace(changes=None, notes=None, reached=None)
+    given = cast("Lease", lease), cast("Work", work), KafkaSettings(), Group._give_up, None, shared
+    await asyncio.gather(*(Holding(*given).save() for _ in range(3)))
+    assert lease.most == most
