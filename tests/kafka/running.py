@@ -132,6 +132,16 @@ class Worker:
             self.port = int(free.getsockname()[1])
         self.process: subprocess.Popen[bytes] | None = None
 
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
+        try:
+            if failed is None:
+                self.stop()
+        finally:
+            self.end()
+
     def start(self, **environment: str) -> Worker:
         """Start it; it is not ready yet."""
         command = [sys.executable, "-m", "streams", "worker", "--config", str(self.config), "--port", str(self.port)]
@@ -139,6 +149,12 @@ class Worker:
             environ = {**os.environ, **environment}
             self.process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=log, stderr=log)
         return self
+
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+        assert self.process is not None
+        return self.process.pid
 
     def wait_until_ready(self) -> Worker:
         """Wait until it holds its partitions."""

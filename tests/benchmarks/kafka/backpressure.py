@@ -59,16 +59,10 @@ def _measure(load: Load) -> tuple[float, list[Look]]:
     with broker() as address:
         ground = Ground(address, load.partitions)
         ground.fill(load)
-        worker = ground.worker()
-        assert worker.process is not None
-        try:
-            with ProcessClock(worker.process.pid) as clock:
-                began = time.time()
-                wait_for(worker.is_ready, "the worker to be ready")
-                looks = _look_until_judged(ground, worker, load, began)
-            worker.stop()
-        finally:
-            worker.end()
+        with ground.worker() as worker, ProcessClock(worker.pid) as clock:
+            began = time.time()
+            wait_for(worker.is_ready, "the worker to be ready")
+            looks = _look_until_judged(ground, worker, load, began)
         ground.remove()
     return clock.most_mb(began, time.time()), looks
 

@@ -75,7 +75,7 @@ class Ground:
         return subprocess.Popen([str(python), script, self.kafka.brokers, self.usage, str(file), rate])
 
     def worker(self, name: str = "worker", **environment: str) -> Worker:
-        """Start a worker."""
+        """Start a worker, which stops where a ``with`` of it ends."""
         return Worker(self.folder, name).start(BURSTWATCH_WORKER=name, **environment)
 
     def remove(self) -> None:

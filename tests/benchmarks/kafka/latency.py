@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import closing
 
 import msgspec
 import numpy as np
@@ -25,7 +26,7 @@ from tests.kafka.reading import Record, read, wait_for
 SECONDS = 60
 ALERT_EVERY_MINUTES = 2
 _TIME = b'"time":"'
-
+_HERE = "127.0.0.1"
 
 _ROUTES = """
 receivers: {hook: {type: webhook, url_env: HOOK}}
@@ -77,19 +78,14 @@ def _measure(address: str, load: Load, rate: float) -> tuple[list[float], list[f
     arrivals = Arrivals()
     ground = Ground(address, load.partitions)
     (ground.folder / "routes.yaml").write_text(_ROUTES)
-    worker = ground.worker(HOOK=arrivals.receiver.url, NO_PROXY="127.0.0.1", no_proxy="127.0.0.1")
-    try:
+    with closing(arrivals.receiver) as hook, ground.worker(HOOK=hook.url, NO_PROXY=_HERE, no_proxy=_HERE) as worker:
         worker.wait_until_ready()
         say(f"Half load: {rate:,.0f} events a second")
         filling = ground.filling(load.file(), rate)
         until_judged(ground.kafka, load)
         filling.wait()
         alerts = read(ground.kafka, "alerts")
-        wait_for(lambda: len(arrivals.receiver.told()) >= len(alerts), "the webhook to be told of everything")
-        worker.stop()
-    finally:
-        worker.end()
-        arrivals.receiver.close()
+        wait_for(lambda: len(hook.told()) >= len(alerts), "the webhook to be told of everything")
     shown = _shown_by_partition(read(ground.kafka, "usage"))
     sent, closed = [], []
     for record in alerts:

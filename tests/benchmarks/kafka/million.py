@@ -42,23 +42,17 @@ def main(words: list[str]) -> None:
 def _measure(ground: Ground, load: Load) -> tuple[float, float, list[float]]:
     say(f"{load.series:,} series appear")
     ground.fill(load)
-    worker = ground.worker()
-    assert worker.process is not None
-    try:
-        with ProcessClock(worker.process.pid) as clock:
-            began = time.time()
-            appeared = until_judged(ground.kafka, load)
-            seconds = []
-            for minute in range(MINUTES):
-                later = _tenth(load, minute)
-                say(f"Minute {minute + 1} of {MINUTES}")
-                ground.fill(later)
-                sent = time.time()
-                seconds.append(until_judged(ground.kafka, later) - sent)
-            ended = time.time()
-        worker.stop()
-    finally:
-        worker.end()
+    with ground.worker() as worker, ProcessClock(worker.pid) as clock:
+        began = time.time()
+        appeared = until_judged(ground.kafka, load)
+        seconds = []
+        for minute in range(MINUTES):
+            later = _tenth(load, minute)
+            say(f"Minute {minute + 1} of {MINUTES}")
+            ground.fill(later)
+            sent = time.time()
+            seconds.append(until_judged(ground.kafka, later) - sent)
+        ended = time.time()
     return clock.most_mb(began, appeared), clock.most_mb(appeared, ended), seconds
 
 

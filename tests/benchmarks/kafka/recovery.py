@@ -47,16 +47,12 @@ def main(words: list[str]) -> None:
 def _measure(address: str, load: Load) -> list[Return]:
     ground = Ground(address, load.partitions)
     ground.fill(load)
-    worker = ground.worker()
-    try:
+    with ground.worker() as worker:
         until_judged(ground.kafka, load)
         returns = []
         for run in range(RUNS):
             say(f"Kill {run + 1}")
             returns.append(_kill_and_return(ground, worker, _waiting(load, run)))
-        worker.stop()
-    finally:
-        worker.end()
     ground.remove()
     return returns
 

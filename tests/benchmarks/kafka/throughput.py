@@ -101,17 +101,10 @@ def _measure(load: Load, at_once: int, engines: tuple[Peer, ...]) -> tuple[dict[
 
 def ours(ground: Ground, load: Load) -> tuple[Pace, float]:
     """Let one worker judge what is on the topic; return its pace and the most memory it held."""
-    worker = ground.worker()
-    assert worker.process is not None
-    try:
-        with ProcessClock(worker.process.pid) as clock:
-            last = until_judged(ground.kafka, load)
-        first = first_taken(ground.kafka)
-        mb = clock.most_mb(first, last)
-        worker.stop()
-    finally:
-        worker.end()
-    return Pace(load.events, last - first, clock.cpu_seconds(first, last)), mb
+    with ground.worker() as worker, ProcessClock(worker.pid) as clock:
+        last = until_judged(ground.kafka, load)
+    first = first_taken(ground.kafka)
+    return Pace(load.events, last - first, clock.cpu_seconds(first, last)), clock.most_mb(first, last)
 
 
 def _theirs(peer: Peer, ground: Ground, load: Load) -> Pace:

@@ -55,19 +55,13 @@ def _median(paces: list[Together]) -> Together:
 def _measure(address: str, load: Load, workers: int) -> Together:
     """Let workers judge what is on the topic, from when all of them hold their partitions."""
     ground = Ground(address, load.partitions)
-    running = [ground.worker(f"worker-{number}") for number in range(workers)]
-    try:
+    with ExitStack() as stack:
+        running = [stack.enter_context(ground.worker(f"worker-{number}")) for number in range(workers)]
         wait_for(lambda: all(worker.is_ready() for worker in running), "all to be ready")
-        with ExitStack() as stack:
-            clocks = [stack.enter_context(ProcessClock(worker.process.pid)) for worker in running if worker.process]
-            ground.fill(load)
-            last = until_judged(ground.kafka, load)
-        first = first_taken(ground.kafka)
-        for worker in running:
-            worker.stop()
-    finally:
-        for worker in running:
-            worker.end()
+        clocks = [stack.enter_context(ProcessClock(worker.pid)) for worker in running]
+        ground.fill(load)
+        last = until_judged(ground.kafka, load)
+    first = first_taken(ground.kafka)
     ground.remove()
     cpu = sum(clock.cpu_seconds(first, last) for clock in clocks)
     return Together(load.events / (last - first), cpu / (last - first), cpu / load.events * 1e6)
