@@ -1,7 +1,8 @@
 """What a metric is expected to show next, and how far off that was: several simple experts, the better the heavier.
 
-The experts: the last value, three moving levels, the same phase of earlier cycles, and a linear rule on earlier values
-(recent ones, and those a cycle and seven cycles ago), fitted now and then to what was seen, robustly.
+The experts: the last value, three moving levels, the same phase of earlier cycles, and two linear rules on earlier
+values (recent ones, and those a cycle and seven cycles ago), fitted now and then to what was seen, robustly. One of the
+two has waves of the cycle and of seven cycles as well.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-_EXPERTS = 6
+_EXPERTS = 7
 _LEVELS = (0.5, 0.1, 0.02)
 _FORGET = 0.005
 _GATHER = (0.25, 0.06, 0.015)
@@ -24,14 +25,20 @@ _WARM_ROWS = 64
 _MOST_SURPRISE = 50.0
 _USUAL_LIVELINESS = 0.8
 _RECENT_LAGS = (1, 2, 3, 4, 5, 6)
+_CYCLE_TURNS = (1, 2, 3, 4, 5, 6, 7, 8, 13, 14, 15, 21, 28)
+"""Turns of the waves in a cycle, which may itself be a week of days."""
+_WEEK_TURNS = (1, 2, 3, 6, 7, 8, 13, 14, 15, 21, 28, 35, 42)
+"""In seven cycles: waves of the week, of the day, and of days that differ by the week."""
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """A linear rule: mean + sum of weight x (value so many rows ago - mean)."""
+    """A linear rule: mean + sum of weight x (value so many rows ago - mean) + what the place in the season adds."""
 
     lags: list[int]
     weights: list[float]
     mean: float
+    season: list[float]
+    """Row n is at place n modulo its length."""
 
 
 class Running(msgspec.Struct):
@@ -70,7 +77,7 @@ def watch(
     past: list[float],
     values: list[float],
     period: int,
-    rule: Rule | None,
+    rules: tuple[Rule, ...],
     bounds: tuple[float, float],
 ) -> Seen:
     """Take the next values; ``past`` grows by what they count as.
@@ -85,8 +92,8 @@ def watch(
         The next ones; NaN is missing.
     period
         Rows in a cycle, or 0.
-    rule
-        The linear expert, if there is one yet.
+    rules
+        The linear experts, if there are any yet.
     bounds
         Least error an expert is believed to make, and the surprise beyond which a value is drawn in.
     """
@@ -95,7 +102,7 @@ def watch(
     for n, given in enumerate(values):
         if running.rows == 0 and not past:
             running.levels = [given] * len(_LEVELS)
-        forecasts = _forecasts(running.levels, past, period, rule, given)
+        forecasts = _forecasts(running, past, period, rules, given)
         errors = [max(error, floor) for error in running.errors]
         best = min(errors)
         weights = [(best / error) ** 4 for error in errors]
@@ -120,20 +127,20 @@ def watch(
     return Seen(out[0], out[1], out[5:], out[2], out[3], out[4])
 
 
-def _forecasts(levels: list[float], past: list[float], period: int, rule: Rule | None, given: float) -> list[float]:
+def _forecasts(running: Running, past: list[float], period: int, rules: tuple[Rule, ...], given: float) -> list[float]:
     """What each expert expects."""
-    rows = len(past)
+    rows, levels = len(past), running.levels
     last = past[-1] if rows else given
     cycle = levels[-1]
     if period and rows >= period:
         back = sorted([past[rows - k * period] for k in (1, 2, 3) if k * period <= rows])
         cycle = back[1] if len(back) == 3 else sum(back) / len(back)
-    linear = last
-    if rule is not None:
-        linear = rule.mean
+    linear = [last, last]
+    for n, rule in enumerate(rules):
+        linear[n] = rule.mean + rule.season[running.rows % len(rule.season)]
         for lag, weight in zip(rule.lags, rule.weights, strict=True):
-            linear += weight * (past[rows - lag] - rule.mean)
-    return [last, *levels, cycle, linear]
+            linear[n] += weight * (past[rows - lag] - rule.mean)
+    return [last, *levels, cycle, *linear]
 
 
 def _learn(running: Running, forecasts: list[float], value: float, calm: float, floor: float) -> None:
@@ -169,22 +176,45 @@ def _step(running: Running, step: float, floor: float) -> None:
     running.usual_step += max(_FORGET, 1.0 / (running.rows + 1)) * (step - running.usual_step)
 
 
-def fit_rule(past: Floats, period: int, scale: float) -> Rule | None:
-    """Fit the linear expert by ridge regression, twice weighted anew against what is far out (Huber)."""
-    rows = len(past)
+def fit_rules(past: Floats, first_row: int, period: int, scale: float) -> tuple[Rule, ...]:
+    """Fit the linear experts: on earlier values alone, and where there is a cycle on waves of day and week as well.
+
+    Parameters
+    ----------
+    past
+        Values, oldest first.
+    first_row
+        The number of the oldest.
+    period
+        Rows in a cycle, or 0.
+    scale
+        Spread of the values.
+    """
     lags = list(_RECENT_LAGS)
     if period > 8:
         lags += [period - 1, period, period + 1, 2 * period, 7 * period]
-    lags = [lag for lag in lags if 2.5 * lag < rows]
+    lags = [lag for lag in lags if 2.5 * lag < len(past)]
     if scale <= 0 or not lags:
-        return None
-    mean, most = float(past.mean()), max(lags)
+        return ()
+    alone = _fit(past, lags, scale, np.zeros((len(past), 0)), np.zeros((1, 0)))
+    if period <= 8:
+        return (alone,)
+    week = 2.5 * 7 * period < len(past)
+    season, turns = (7 * period, _WEEK_TURNS) if week else (period, _CYCLE_TURNS)
+    angle = 2 * np.pi * np.arange(season)[:, None] * np.array([turn for turn in turns if 2 * turn < season]) / season
+    waves = np.concatenate([np.sin(angle), np.cos(angle)], axis=1)
+    return alone, _fit(past, lags, scale, waves[np.arange(first_row, first_row + len(past)) % season], waves)
+
+
+def _fit(past: Floats, lags: list[int], scale: float, waves: Floats, season: Floats) -> Rule:
+    """Ridge regression, twice weighted anew against what is far out (Huber)."""
+    rows, mean, most = len(past), float(past.mean()), max(lags)
     usual = (past - mean) / scale
-    given = np.stack([usual[most - lag : rows - lag] for lag in lags], axis=1)
+    given = np.concatenate([np.stack([usual[most - lag : rows - lag] for lag in lags], axis=1), waves[most:]], axis=1)
     wanted, weight = usual[most:], np.ones(rows - most)
     for _ in range(3):
         weighted = given * weight[:, None]
-        weights = np.linalg.solve(weighted.T @ given + 0.5 * np.eye(len(lags)), weighted.T @ wanted)
+        weights = np.linalg.solve(weighted.T @ given + 0.5 * np.eye(given.shape[1]), weighted.T @ wanted)
         off = np.abs(wanted - given @ weights)
         weight = np.minimum(1.0, 3 * (float(np.median(off)) + 1e-12) / np.maximum(off, 1e-12))
-    return Rule(lags, weights.tolist(), mean)
+    return Rule(lags, weights[: len(lags)].tolist(), mean, (scale * season @ weights[len(lags) :]).tolist())

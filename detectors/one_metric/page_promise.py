@@ -1,7 +1,8 @@
 """Which of a metric's odd rows are worth a page, when so many pages in so long are wanted.
 
 A row is worth one if rows so odd have been rarer than that. Rows near each other are one episode and page once. When
-the pages of the last period are spent, only what is odder than all of them is worth another.
+the pages of the last period are spent, only what is odder than all of them, and ten times as rare as need be, is worth
+another.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 LEAST_QUIET_ROWS = 12
+_BEYOND = 0.1
+"""What pages beyond the budget may come to, as a part of it."""
 
 
 class Promise(msgspec.Struct, frozen=True):
@@ -52,19 +55,21 @@ def step(kept: Kept, promise: Promise, scores: Floats, p_values: Floats) -> tupl
     [False, True, False, False]
     """
     pages = np.zeros(len(scores), bool)
-    rare = p_values * promise.period_rows <= promise.pages
-    for n in np.flatnonzero(rare).tolist():
+    expected = p_values * promise.period_rows / promise.pages
+    for n in np.flatnonzero(expected <= 1).tolist():
         row = kept.row + n
         new = kept.rare_at is None or row - kept.rare_at > promise.quiet_rows
         kept.rare_at = row
-        if new and _affordable(kept, promise, row, float(scores[n])):
+        if new and _affordable(kept, promise, row, float(scores[n]), rarest=bool(expected[n] <= _BEYOND)):
             kept.paged.append((row, float(scores[n])))
             pages[n] = True
     kept.row += len(scores)
     return kept, pages
 
 
-def _affordable(kept: Kept, promise: Promise, row: int, score: float) -> bool:
+def _affordable(kept: Kept, promise: Promise, row: int, score: float, *, rarest: bool) -> bool:
     while kept.paged and row - kept.paged[0][0] >= promise.period_rows:
         kept.paged.popleft()
-    return len(kept.paged) + 1 <= max(promise.pages, 1.0) or score > max(earlier for _, earlier in kept.paged)
+    if len(kept.paged) + 1 <= max(promise.pages, 1.0):
+        return True
+    return rarest and score > max(earlier for _, earlier in kept.paged)

@@ -13,7 +13,7 @@ with the weights below: liveliness and roughness see much the same, so the odder
 that sum; or as the last rows are together, since an incident goes on in the rows of it that look usual; or as its value
 alone is far out. The score is a fixed function of the oddness. Its own past says in turn how rare it is, and so what is
 worth a page. Nothing looks ahead, nothing has to be set, and nothing depends on the metric's unit or zero. State is
-bounded: some 400 kB a metric.
+bounded: some 450 kB a metric.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from numpy.typing import NDArray
 
 from detectors.one_metric import discord
 from detectors.one_metric import tail as tails
-from detectors.one_metric.expectation import Rule, Running, Seen, fit_rule, watch
+from detectors.one_metric.expectation import Rule, Running, Seen, fit_rules, watch
 from detectors.one_metric.period import period_of
 from detectors.one_metric.tail import Tail
 
 Floats = NDArray[np.float64]
 
-HISTORY = 4096
-"""Values kept: enough for two weeks of five minutes."""
+HISTORY = 8192
+"""Values kept: enough for four weeks of five minutes, or five days of minutes."""
 BLOCK = 64
 """Tails are settled whenever so many rows are full, later four times as many, wherever the caller cuts."""
 _YOUNG_ROWS = 1024
 _VIEWS = ("point", "level", "level", "level", "liveliness", "roughness", "place", "shape")
 _TWO_SIDED = ("level", "liveliness", "roughness")
 _POINT, _LIVELY, _ROUGH = _VIEWS.index("point"), _VIEWS.index("liveliness"), _VIEWS.index("roughness")
-_WEIGHTS = np.array([2.0, 1.0, 1.0, 1.0, 0.0, 0.0, 1.5, 1.0])[:, None]
+_WEIGHTS = np.array([2.0, 1.0, 1.0, 1.0, 0.0, 0.0, 1.5, 2.0])[:, None]
 _RESTLESS, _ALONE = 1.7, 4.0
 """What the odder of liveliness and roughness weighs; what the point weighs where it speaks alone."""
 _HEAVY = 0.4
@@ -74,7 +74,7 @@ class MetricState(msgspec.Struct):
     places: Floats | None = None
     """The values in order."""
     period: int = 0
-    rule: Rule | None = None
+    rules: tuple[Rule, ...] = ()
     window: int = 0
     """Rows in a window whose shape is looked at, or 0."""
     recent: float = 0.0
@@ -130,7 +130,7 @@ def _block(state: MetricState, values: Floats) -> Words:
     rows, there = state.running.rows, np.isfinite(values)
     past = _last(state.calm, rows, min(rows, HISTORY))
     bounds = max(_SMOOTH * state.scale, 1e-300), state.let_pass
-    seen = watch(state.running, past.tolist(), values.tolist(), state.period, state.rule, bounds)
+    seen = watch(state.running, past.tolist(), values.tolist(), state.period, state.rules, bounds)
     filled = np.where(there, values, seen.expected)
     numbers = _numbers(state, seen, past, filled, rows)
     oddness = np.where(there, _oddness(state, numbers, there), 0.0)
@@ -213,8 +213,8 @@ def _refit(state: MetricState, past: Floats) -> None:
         return  # it stands still, but for rounding
     state.scale, state.places = scale, np.sort(past)
     state.period = period_of(past)
-    state.rule = fit_rule(past, state.period, scale)
-    window = min(state.period or discord.WINDOW_WITHOUT_PERIOD, discord.MOST_WINDOW)
+    state.rules = fit_rules(past, state.running.rows - len(past), state.period, scale)
+    window = discord.window_of(state.period)
     if window != state.window and len(past) >= discord.LEAST_WINDOWS * window + BLOCK:
         state.window, state.views[-1] = window, tails.start(two_sided=False)
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
 from detectors.one_metric import univariate
-from tests.benchmarks.score.families import Floats, Labels, series
+from tests.benchmarks.score.families import FAMILIES, Floats, Labels, series
+from tests.benchmarks.score.lookalikes import LOOKALIKES
 from tests.benchmarks.score.peers import PEERS
 
 UNJUDGED_ROWS = 200
@@ -34,7 +35,7 @@ def main(words: list[str]) -> None:
     found: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
     seconds: dict[str, float] = defaultdict(float)
     rows = 0
-    for family, values, odd in series(seed, each):
+    for family, values, odd in series((*FAMILIES, *LOOKALIKES), seed, each):
         rows += len(values)
         for detector in detectors:
             began = time.process_time()

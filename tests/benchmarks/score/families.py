@@ -5,7 +5,7 @@ The first three tenths of every series are free of incidents.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -237,9 +237,9 @@ FAMILIES: tuple[Callable[[Draw], Series], ...] = (
 )  # fmt: skip
 
 
-def series(seed: int, each: int) -> Iterator[tuple[str, Floats, Labels]]:
+def series(families: Iterable[Callable[[Draw], Series]], seed: int, each: int) -> Iterator[tuple[str, Floats, Labels]]:
     """Yield name, values and labels of some series a family."""
-    for number, family in enumerate(FAMILIES):
+    for number, family in enumerate(families):
         for copy in range(each):
             values, odd = family(np.random.default_rng([seed, number, copy]))
             yield family.__name__, values, odd
