@@ -5,7 +5,7 @@ import pytest
 
 from streams.delivery.delivery import Delivery
 from streams.notifiers import PagerDutySettings
-from tests.contracts.alerts import DIGEST, FIRING, GROWN, RESOLVED, TICKET, UPDATED
+from tests.contracts.alerts import BACK, DIGEST, FIRING, GROWN, OVER_AGAIN, RESOLVED, TICKET, UPDATED
 from tests.contracts.conftest import Deliver
 from tests.contracts.local_server import Fault
 from tests.contracts.pagerduty_server import PagerDutyServer
@@ -31,6 +31,20 @@ async def test_an_update_does_not_wake_whoever_resolved_it_by_hand(pagerduty: Pa
     outcome = await pager.deliver(UPDATED, "it")
     assert (outcome.status, outcome.told) == ("delivered", False)
     assert len(pagerduty.incidents) == 1
+
+
+async def test_what_comes_back_is_open_again_for_as_long_as_it_burns_and_is_no_second_page(
+    pagerduty: PagerDutyServer, pager: Delivery
+) -> None:
+    for alert in (FIRING, RESOLVED, BACK):
+        assert (await pager.deliver(alert, "it")).told, pagerduty.refused
+    first, again = pagerduty.incidents
+    assert (first.status, again.status) == ("resolved", "triggered")
+    assert (first.dedup_key, again.dedup_key) == (FIRING.alert_id, FIRING.alert_id)
+    assert (first.payload["severity"], again.payload["severity"]) == ("critical", "warning")
+    assert again.payload["summary"].startswith("Came back: answers burns")
+    await pager.deliver(OVER_AGAIN, "it")
+    assert again.status == "resolved"
 
 
 async def test_sent_twice_it_is_one_incident(pagerduty: PagerDutyServer, pager: Delivery) -> None:

@@ -161,6 +161,7 @@ def test_what_comes_back_in_its_quiet_time_is_the_same_incident_and_wakes_nobody
     assert "updated" in states[states.index("resolved") :]
     back = next(a for a in alerts if a.reason.startswith("came back after"))
     assert (back.state, back.alert_id) == ("updated", page.alert_id)
+    assert [a for a in alerts if a.came_back] == [back]
     assert [a.sequence for a in alerts if a.alert_id == page.alert_id] == list(range(1, len(states) + 1))
     assert sum(a.severity == "page" and a.state == "firing" for a in alerts) == 1
 
