@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
@@ -15,7 +16,7 @@ import typer
 
 from streams.commands.configured import ConfigFolder, load_or_exit
 from streams.commands.counting import counting
-from streams.commands.endings import one_line
+from streams.commands.endings import fail, one_line
 
 if TYPE_CHECKING:
     from detectors.intake import Reject
@@ -45,6 +46,7 @@ def replay(  # noqa: PLR0913, PLR0917 — a command has as many as it has option
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")] = False,
 ) -> None:
     """Run files through detection by event time alone; write the alerts."""
+    _check_files((alerts, spend), (usage, deployments, feedback, initiatives))
     settings = load_or_exit(config, initiatives)
     from streams.app import build_stages, plan_of
     from streams.configuration.catalogue import build_prices
@@ -75,6 +77,17 @@ def replay(  # noqa: PLR0913, PLR0917 — a command has as many as it has option
         typer.echo(_in_words(summary, rejected, alerts), err=True)
         for reject in examples.values():
             typer.echo(f"  first {reject.reason}: {_place_of(reject)}: {reject.detail}", err=True)
+
+
+def _check_files(made: Iterable[Path | None], given: Iterable[Path | None]) -> None:
+    """Fail before anything is overwritten: what is to be read must be there, and not be what is written."""
+    read = [path for path in given if path is not None and str(path) != "-"]
+    for path in made:
+        if path is not None and path.resolve() in {one.resolve() for one in read}:
+            raise fail(f"{path} would overwrite what it is read from; name another file")
+    with one_line(OSError):
+        for path in read:
+            path.stat()
 
 
 def _opened(path: Path) -> AbstractContextManager[BinaryIO]:
