@@ -88,6 +88,15 @@ async def test_a_server_in_trouble_is_tried_again(pagerduty: PagerDutyServer, pa
     assert (outcome.status, outcome.attempts) == ("delivered", 3)
 
 
+@pytest.mark.parametrize("status", [408, 425, 429])
+async def test_what_was_not_taken_yet_is_tried_again_and_is_no_possible_duplicate(
+    pagerduty: PagerDutyServer, pager: Delivery, status: int
+) -> None:
+    pagerduty.faults.append(Fault(status=status))
+    outcome = await pager.deliver(FIRING, "it")
+    assert (outcome.status, outcome.attempts, outcome.possible_duplicate) == ("delivered", 2, False)
+
+
 async def test_a_wrong_key_is_a_dead_letter_with_pagerdutys_reason_but_not_the_key(
     pagerduty: PagerDutyServer, delivery_to: Deliver
 ) -> None:
