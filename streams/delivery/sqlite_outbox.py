@@ -92,6 +92,12 @@ _NEXT = """
 """
 
 
+class _Stated(msgspec.Struct):
+    """As much of an alert as tells whether its incident is over."""
+
+    state: str
+
+
 class SqliteOutbox:
     """The outbox in a SQLite file.
 
@@ -278,6 +284,25 @@ class SqliteOutbox:
             DeadLetter(receiver, msgspec.json.decode(alert, type=KINDS[kind]), answer, attempts, at)
             for receiver, alert, kind, answer, attempts, at in self._connection().execute(asked)
         ]
+
+    def send_again(self) -> int:
+        """Let what receivers have refused wait once more; return how much.
+
+        Of an incident that is over its end alone: a pager would never close what it hears of only then.
+        """
+        last = "SELECT alert FROM deliveries WHERE receiver = ? AND alert_id = ? ORDER BY number DESC LIMIT 1"
+        again = []
+        with self._transaction() as connection:
+            asked = "SELECT number, receiver, alert_id, alert FROM deliveries WHERE status = 'dead'"
+            for number, receiver, alert_id, alert in connection.execute(asked).fetchall():
+                (newest,) = connection.execute(last, (receiver, alert_id)).fetchone()
+                if alert == newest or msgspec.json.decode(newest, type=_Stated).state != "resolved":
+                    again.append((number,))
+            connection.executemany(
+                "UPDATE deliveries SET status = 'waiting', not_before = 0, settled_seconds = NULL WHERE number = ?",
+                again,
+            )
+        return len(again)
 
     def close(self) -> None:
         """Close the outbox's own connection; it opens again where it is used again."""
