@@ -46,7 +46,7 @@ def replay(  # noqa: PLR0913, PLR0917 — a command has as many as it has option
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")] = False,
 ) -> None:
     """Run files through detection by event time alone; write the alerts."""
-    _check_files((alerts, spend), (usage, deployments, feedback, initiatives))
+    _refuse_to_overwrite((alerts, spend), (usage, deployments, feedback, initiatives))
     settings = load_or_exit(config, initiatives)
     from streams.app import build_stages, plan_of
     from streams.configuration.catalogue import build_prices
@@ -63,6 +63,8 @@ def replay(  # noqa: PLR0913, PLR0917 — a command has as many as it has option
         examples.setdefault(reject.reason, reject)
 
     sums = SpendSums()
+    with one_line(OSError):
+        _require(usage, deployments, feedback)  # before what was written yesterday is overwritten
     with one_line(OSError, EOFError), _opened(alerts) as out, counting("events", quiet) as count:
         tell = Listeners(
             alert=lambda alert: out.write(msgspec.json.encode(alert) + b"\n"),
@@ -79,14 +81,16 @@ def replay(  # noqa: PLR0913, PLR0917 — a command has as many as it has option
             typer.echo(f"  first {reject.reason}: {_place_of(reject)}: {reject.detail}", err=True)
 
 
-def _check_files(made: Iterable[Path | None], given: Iterable[Path | None]) -> None:
-    """Fail before anything is overwritten: what is to be read must be there, and not be what is written."""
-    read = [path for path in given if path is not None and str(path) != "-"]
+def _refuse_to_overwrite(made: Iterable[Path | None], given: Iterable[Path | None]) -> None:
+    read = {path.resolve() for path in given if path is not None and str(path) != "-"}
     for path in made:
-        if path is not None and path.resolve() in {one.resolve() for one in read}:
+        if path is not None and path.resolve() in read:
             raise fail(f"{path} would overwrite what it is read from; name another file")
-    with one_line(OSError):
-        for path in read:
+
+
+def _require(*given: Path | None) -> None:
+    for path in given:
+        if path is not None and str(path) != "-":
             path.stat()
 
 

@@ -139,7 +139,8 @@ def test_a_pause_closes_minutes_by_the_clock_but_not_those_of_a_backfill(
     store: Store, monkeypatch: pytest.MonkeyPatch, hours_behind: int, closed: int
 ) -> None:
     first = datetime.fromisoformat("2026-10-01T00:00:00Z").timestamp()
-    clock = SimpleNamespace(monotonic=lambda: clock.now, time=lambda: clock.now, now=first + hours_behind * 3600)
+    clock = SimpleNamespace(now=first + hours_behind * 3600)
+    clock.monotonic = clock.time = lambda: clock.now
     monkeypatch.setattr("streams.embedded.processor.time", clock)
     processor = processor_of(store)
     put(store, [event(0)])

@@ -24,7 +24,7 @@ PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "tests/sample/README.md
 PAGES += [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs").glob("*.md"))]
 FOLDERS = ("detectors", "streams", "config", "deploy", "tests", "docs", ".ci")
 
-COMMAND = re.compile(r"burstwatch ((?:[a-z]+\b ?){0,2})([^`\n]*)")
+COMMAND = re.compile(r"burstwatch ((?:[a-z]+(?:-[a-z]+)*\b ?){0,2})([^`\n]*)")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 
 

@@ -1,7 +1,7 @@
 """What Prometheus scrapes: names, units, bounded labels."""
 
-from collections.abc import ItemsView
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 from detectors.budget import PageRates
 from streams.metrics import NONE, OTHER, Metrics
 from tests.unit.promtool import promtool
+
+if TYPE_CHECKING:
+    from _collections_abc import dict_items
 
 
 @pytest.fixture
@@ -131,7 +134,7 @@ class LookedAt(dict[str, float]):
         self._metrics = metrics
         self.seen: list[set[str]] = []
 
-    def items(self) -> ItemsView[str, float]:
+    def items(self) -> "dict_items[str, float]":
         self.seen.append(shown(self._metrics, "burstwatch_natural_rate", "detector"))
         return super().items()
 
