@@ -38,7 +38,7 @@ test: broker-ready lint ## Check style, types and imports, then run every test, 
 	$(BIN)/pytest --numprocesses $(TEST_PROCESSES) --dist loadfile $(ARGS)
 
 .PHONY: faults
-faults: $(DEV_READY) broker-ready ## The long series of faults: kills, pauses, lost brokers, a million hostile messages (25 minutes)
+faults: $(DEV_READY) broker-ready ## The long series of faults: kills, pauses, lost brokers, a million hostile messages (twelve minutes)
 	$(BIN)/pytest tests/faults -m 'long or not long' --durations=0 $(ARGS)
 
 .PHONY: lint

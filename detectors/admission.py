@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from detectors import frame as f
 from detectors.clock import MINUTES_PER_DAY, parse_minute
+from detectors.decode import Reason
 
 NEVER = -(2**31)
 """A minute before all minutes."""
@@ -134,7 +135,7 @@ def is_sound(values: NDArray[np.int64]) -> NDArray[np.bool_]:
     return np.asarray(sound & (values[f.ERRORS] <= values[f.REQUESTS]), np.bool_)
 
 
-def why_unsound(row: NDArray[np.int64]) -> tuple[str, str] | None:
+def why_unsound(row: NDArray[np.int64]) -> tuple[Reason, str] | None:
     """Code and sentence on an event with a part above its whole, or None; shape (measures,)."""
     cached, written, into = row[f.CACHED], row[f.CACHE_WRITE], row[f.INPUT]
     if cached + written > into:
@@ -149,7 +150,7 @@ def why_unsound(row: NDArray[np.int64]) -> tuple[str, str] | None:
     return None
 
 
-def why_out_of_time(limits: IntakeSettings, stamp: str, minute: int, received: int, high: int) -> tuple[str, str]:
+def why_out_of_time(limits: IntakeSettings, stamp: str, minute: int, received: int, high: int) -> tuple[Reason, str]:
     """Code and sentence on an event that came at a time at which it cannot be taken."""
     if minute == NEVER:
         return "bad_time", f"{stamp[:64]!r} is no RFC 3339 time with a zone: write it like 2026-10-01T00:00:00Z"

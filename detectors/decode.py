@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar, get_args
 
 import msgspec
 
@@ -20,11 +20,30 @@ _NO_EVENTS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 E = TypeVar("E", UsageEvent, DeploymentEvent, Feedback)
 
 
+Reason = Literal[
+    "not_json",
+    "missing_field",
+    "wrong_type",
+    "out_of_range",
+    "bad_time",
+    "future_time",
+    "too_old",
+    "cached_above_input",
+    "reasoning_above_output",
+    "errors_above_requests",
+    "unknown_alert",
+    "oversized",
+    "poisonous",
+]
+"""Why an event may be refused."""
+REASONS: tuple[Reason, ...] = get_args(Reason)
+
+
 class Mistake(msgspec.Struct, frozen=True):
     """Why one event of a message was refused: its index in the message, a short code, a sentence, its own bytes."""
 
     index: int
-    code: str
+    code: Reason
     detail: str
     item: bytes | None = None
 

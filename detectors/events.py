@@ -180,7 +180,7 @@ class Alert(msgspec.Struct, frozen=True):
     ``time`` is the start of the minute whose closing raised it, ``onset`` the start of the first minute of
     the incident. ``detector`` names the kind that fired, ``numbers`` those behind the sentence in
     ``reason``, ``features`` the most unusual features of the isolation forest; ``decision`` is what somebody
-    decided of it.
+    decided of it; ``came_back`` marks the update by which an incident that was over opens again.
     """
 
     alert_id: str
@@ -207,3 +207,4 @@ class Alert(msgspec.Struct, frozen=True):
     resolved_because: str = ""
     decision: Feedback | None = None
     numbers: dict[str, float] = {}
+    came_back: bool = False

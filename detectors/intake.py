@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from detectors import frame as f
 from detectors.admission import NEVER, IntakeSettings, Placed, is_sound, place, why_out_of_time, why_unsound
 from detectors.columns import UsageColumns, add_dollars
-from detectors.decode import Mistake, Reader
+from detectors.decode import Mistake, Reader, Reason
 from detectors.events import DeploymentEvent, Feedback, UsageEvent
 from detectors.frame import Frame, Labels, used_of
 from detectors.pages import OnePage
@@ -39,7 +39,7 @@ class Reject(msgspec.Struct, frozen=True):
     partition: int
     offset: int
     index: int
-    reason: str
+    reason: Reason
     detail: str
     payload: bytes
 
@@ -217,7 +217,7 @@ def _reject(message: RawMessage, mistake: Mistake) -> Reject:
     return reject_of(message, mistake.index, mistake.code, mistake.detail, payload)
 
 
-def reject_of(message: RawMessage, index: int, reason: str, detail: str, payload: bytes) -> Reject:
+def reject_of(message: RawMessage, index: int, reason: Reason, detail: str, payload: bytes) -> Reject:
     """Return a refusal that fits a message, however much a small compressed batch has unpacked to."""
     if len(payload) > KEPT_BYTES:
         detail, payload = f"{detail}; the first {KEPT_BYTES} bytes are kept", payload[:KEPT_BYTES]

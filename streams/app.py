@@ -14,7 +14,6 @@ from detectors.incidents.severity import Scale, SeveritySettings
 from detectors.incidents.stage import Incidents
 from detectors.intake import Intake
 from detectors.judge import Judge
-from detectors.kinds import KINDS
 from detectors.ledger import Ledger
 from detectors.prices import PriceTable
 from detectors.rules.rule import Rule
@@ -48,11 +47,6 @@ class Stages(msgspec.Struct, frozen=True):
     watches: list[Watch]
     incidents: Incidents
     shape: str
-
-
-def default_detectors() -> tuple[Detector, ...]:
-    """One of each kind, as shipped."""
-    return tuple(kind() for kind in KINDS.values())
 
 
 def plan_of(settings: Settings, *, shards: int | None = None, raw_partitions: int = 1) -> Plan:

@@ -1,7 +1,8 @@
 """What Prometheus scrapes. The one module that knows the Prometheus client; runtimes call plain methods.
 
 Every label is bounded: detectors, receivers and reasons come from a short list, and of the pairs of team and
-service only the dearest have their own label, the rest are ``other``.
+service only the dearest have their own label, the rest are ``other``. What is counted by a short list is shown from the
+start, as zero: to Prometheus, a series that begins with one has not risen.
 """
 
 from __future__ import annotations
@@ -13,11 +14,17 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client import exposition as text_format
 
 from detectors.budget import PageRates
+from detectors.decode import REASONS
 
 OTHER = "other"
 """Label of the teams and services that are not among the dearest."""
 NONE = "none"
 """Label of an empty name: Prometheus drops labels without a value."""
+
+OUTCOMES = ("delivered", "not_wanted", "retried", "dead_letter")
+"""How a notification may end, or what it may come to on its way."""
+KINDS = ("usage", "deployments", "feedback")
+STATUSES = ("warming", "normal", "anomalous")
 
 _LATENCY_BUCKETS_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1800)
 
@@ -95,6 +102,7 @@ class Metrics:
     def __init__(self, version: str, runtime: str, top_spenders: int = 50) -> None:
         self._registry = CollectorRegistry()
         self._top = TopSpenders(top_spenders)
+        self._shown: dict[Gauge, set[tuple[str, ...]]] = {}
         self._count_events()
         self._watch_detection()
         self._watch_delivery()
@@ -115,6 +123,10 @@ class Metrics:
         self._unpriced = self._counter("events_unpriced", "Usage events of models that nobody priced.")
         self._spend = self._counter("spend_usd", "Spend of closed minutes; the dearest pairs, the rest is other.",
                                     "team", "service")  # fmt: skip
+        for kind in KINDS:
+            self._taken.labels(kind)
+        for reason in REASONS:
+            self._rejected.labels(reason)
 
     def _watch_detection(self) -> None:
         self._lag = self._gauge("watermark_lag_seconds", "Wall clock less the event time up to which input is known.")
@@ -171,6 +183,20 @@ class Metrics:
         encode, content_type = text_format.choose_encoder(accept)
         return encode(self._registry), content_type
 
+    def receivers(self, names: Iterable[str]) -> None:
+        """Show receivers, before anything was delivered to them."""
+        for name in names:
+            for outcome in OUTCOMES:
+                self._deliveries.labels(name, outcome)
+
+    def detectors(self, reporting: Iterable[str], speaking: Iterable[str]) -> None:
+        """Show detectors whose verdicts are counted, and all that may page, before they have found anything."""
+        for title in reporting:
+            for status in STATUSES:
+                self._verdicts.labels(title, status)
+        for title in speaking:
+            self._pages.labels(title)
+
     def taken(self, kind: str, events: int) -> None:
         """Count events accepted, of usage, deployments or feedback."""
         self._taken.labels(kind).inc(events)
@@ -223,15 +249,23 @@ class Metrics:
         """Say what the page budget promises, what comes naturally, and what it came to."""
         self._promised.set(rates.promised)
         self._realised.set(rates.realised)
-        for gauge, label, values in (
-            (self._team_promised, "team", rates.team_promised),
-            (self._team_realised, "team", rates.team_realised),
-            (self._detector_realised, "detector", rates.detector_realised),
-            (self._natural, "detector", rates.natural),
+        for gauge, values in (
+            (self._team_promised, rates.team_promised),
+            (self._team_realised, rates.team_realised),
+            (self._detector_realised, rates.detector_realised),
+            (self._natural, rates.natural),
         ):
-            gauge.clear()  # what another worker has taken over is no longer ours to tell
-            for name, value in values.items():
-                gauge.labels(**{label: name}).set(value)
+            self._show(gauge, (((name,), value) for name, value in values.items()))
+
+    def _show(self, gauge: Gauge, rows: Iterable[tuple[tuple[str, ...], float]]) -> None:
+        """Set a gauge by its labels, then take away those that are no longer ours to tell: it never stands empty."""
+        shown = set()
+        for labels, value in rows:
+            gauge.labels(*labels).set(value)
+            shown.add(labels)
+        for gone in self._shown.get(gauge, set()) - shown:
+            gauge.remove(*gone)
+        self._shown[gauge] = shown
 
     def delivery(self, receiver: str, outcome: str) -> None:
         """Count a notification: delivered, retried, dead_letter ..."""
@@ -256,12 +290,10 @@ class Metrics:
 
     def partitions(self, rows: Iterable[PartitionFigures]) -> None:
         """Say how each partition stands that this process holds, and no other any more."""
-        for gauge in self._of_partition:
-            gauge.clear()
-        for stage, partition, figures in rows:
-            for gauge, figure in zip(self._of_partition, figures, strict=True):
-                if figure is not None:
-                    gauge.labels(stage, str(partition)).set(figure)
+        known = list(rows)
+        for number, gauge in enumerate(self._of_partition):
+            told = (((stage, str(partition)), figures[number]) for stage, partition, figures in known)
+            self._show(gauge, ((labels, figure) for labels, figure in told if figure is not None))
 
     def config_reloaded(self, successful: bool, at_seconds: float) -> None:
         """Say whether a configuration was taken into use, and when; a bad one leaves the time of the last good."""

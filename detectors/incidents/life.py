@@ -28,9 +28,9 @@ from detectors.standing import Standing, Word
 
 _FAR_DEARER = 5.0
 """A second cause pages beside an open page if it burns so many times as much."""
-_ENDED_KEPT_MINUTES = 30 * MINUTES_PER_DAY
-_ENDED_KEPT = 1000
-"""So long, and so many at most, an incident that is over can be decided on."""
+ENDED_KEPT_MINUTES = 30 * MINUTES_PER_DAY
+ENDED_KEPT = 1000
+"""So long, and so many at most, an incident that is over can be decided on and come back."""
 
 
 class IncidentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -116,7 +116,7 @@ class Life:
                 key = former.place if former.place not in state.open else _apart(former.place, former.families[0])
                 if key not in state.open:
                     self._back(state, key, former, minute).stand(said)
-                    alerts.append(self._alert(state, former, minute, "updated"))
+                    alerts.append(self._tell_it_is_back(state, former, minute))
         return alerts
 
     def _lately_over(self, state: Lives, minute: int) -> dict[Word, Incident]:
@@ -250,7 +250,7 @@ class Life:
         """Let an incident that was over go on."""
         incident = self._back(state, key, incident, found.minute)
         incident.grow(found, incident.families[0])
-        return self._alert(state, incident, found.minute, "updated")
+        return self._tell_it_is_back(state, incident, found.minute)
 
     def _back(self, state: Lives, key: str, incident: Incident, minute: int) -> Incident:
         del state.ended[incident.alert_id]
@@ -258,13 +258,16 @@ class Life:
         state.open[key] = incident
         return incident
 
+    def _tell_it_is_back(self, state: Lives, incident: Incident, minute: int) -> Alert:
+        return msgspec.structs.replace(self._alert(state, incident, minute, "updated"), came_back=True)
+
     def _end(self, state: Lives, key: str, minute: int, because: str) -> Alert:
         incident = state.open.pop(key)
         if incident.severity == "page":
             self._rest(state, incident, min(minute, incident.odd_minute + self._settings.resolve_after_minutes))
         incident.usd_per_hour, incident.ended_minute = 0.0, minute
         state.ended[incident.alert_id] = incident
-        kept = [i for i in state.ended.values() if i.last_minute > minute - _ENDED_KEPT_MINUTES][-_ENDED_KEPT:]
+        kept = [i for i in state.ended.values() if i.last_minute > minute - ENDED_KEPT_MINUTES][-ENDED_KEPT:]
         state.ended = {i.alert_id: i for i in kept}
         return self._alert(state, incident, minute, "resolved", because)
 

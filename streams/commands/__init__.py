@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from streams.commands.check import check
+from streams.commands.dead_letters import dead_letters
 from streams.commands.demo import demo
 from streams.commands.feedback import feedback
 from streams.commands.publish import publish
@@ -25,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, replay, score, check, run, worker, feedback, publish, status, version):
+for command in (demo, replay, score, check, run, worker, feedback, dead_letters, publish, status, version):
     app.command()(command)
 app.add_typer(topics, name="topics")
 

@@ -18,7 +18,8 @@ def set_up_logs() -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    people: list[Processor] = [structlog.dev.ConsoleRenderer()]
+    # The default one shows the values of variables, and secrets with them.
+    people: list[Processor] = [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     machines: list[Processor] = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     last = people if sys.stderr.isatty() else machines
     structlog.configure([*shared, *last], logger_factory=structlog.PrintLoggerFactory(sys.stderr))

@@ -6,6 +6,7 @@ spend is meant for, ``prices.yaml`` what models cost. Only the first must be the
 
 from __future__ import annotations
 
+from collections.abc import Container
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -105,6 +106,22 @@ def load(folder: Path, *, initiatives: Path | None = None, now: datetime | None 
         prices=prices_yaml.prices,
         warnings=tuple(mistakes),
     )
+
+
+def waits_for_restart(new: Settings, in_use: Settings, taken: Container[str]) -> tuple[str, ...]:
+    """Return what differs of two readings and is not taken into use while a runtime runs.
+
+    Parameters
+    ----------
+    new
+        As the folder says now.
+    in_use
+        As it was at the start.
+    taken
+        Names of settings that the runtime takes into use, or has no use for.
+    """
+    fields = (name for name in new.__struct_fields__ if name not in ("folder", "warnings"))
+    return tuple(name for name in fields if name not in taken and getattr(new, name) != getattr(in_use, name))
 
 
 def find_folder(given: Path | None) -> Path:

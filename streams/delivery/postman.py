@@ -12,7 +12,7 @@ from streams.notifiers.exchange import open_http
 from streams.notifiers.notifier import Notifier
 
 LOOK_EVERY_SECONDS = 0.5
-"""How often an idle receiver looks for new alerts although nobody woke it."""
+"""How often an idle receiver looks for new alerts."""
 
 
 class Postman:
@@ -42,17 +42,10 @@ class Postman:
         self._retries = retries or RetrySettings()
         self._observe = observe
         self._stopping = asyncio.Event()
-        self._news: dict[str, asyncio.Event] = {}
 
     def stop(self) -> None:
         """Let :meth:`run` finish what is in flight and return."""
         self._stopping.set()
-        self.wake()
-
-    def wake(self) -> None:
-        """Look into the outbox now."""
-        for news in self._news.values():
-            news.set()
 
     async def run(self) -> None:
         """Deliver what the outbox holds and will hold, until cancelled or told to stop.
@@ -67,7 +60,6 @@ class Postman:
         async with open_http(self._retries.timeout_seconds) as http:
             delivery = Delivery(self._receivers, http, self._retries, self._observe)
             names = sorted({*self._receivers, *await self._outbox.receivers()})
-            self._news = {name: asyncio.Event() for name in names}
             workers = [asyncio.create_task(self._serve(delivery, name), name=f"deliver to {name}") for name in names]
             stopping = asyncio.create_task(self._stopping.wait())
             try:  # a worker ends by itself only if the outbox fails it
@@ -82,10 +74,9 @@ class Postman:
 
     async def _serve(self, delivery: Delivery, receiver: str) -> None:
         while not self._stopping.is_set():
-            self._news[receiver].clear()
             pending = await self._outbox.next_for(receiver)
             if pending is None:
-                await self._rest(self._news[receiver])
+                await self._rest()
             else:
                 await self._carry(delivery, pending)
 
@@ -94,10 +85,8 @@ class Postman:
         outcome = await delivery.deliver(pending.alert, pending.receiver, pending.memo, pending.possible_duplicate)
         await self._outbox.settle(pending, outcome)
 
-    async def _rest(self, news: asyncio.Event) -> None:
-        if self._stopping.is_set():
-            return
+    async def _rest(self) -> None:
         try:
-            await asyncio.wait_for(news.wait(), LOOK_EVERY_SECONDS)
+            await asyncio.wait_for(self._stopping.wait(), LOOK_EVERY_SECONDS)
         except TimeoutError:
             return

@@ -98,12 +98,6 @@ class Routes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         told
             Who has heard of the incident before. They hear of whatever follows; others only of a firing, which
             comes again when an incident has grown more severe.
-
-        Examples
-        --------
-        >>> from streams.notifiers import ConsoleSettings
-        >>> Routes(receivers={"a": ConsoleSettings()}, default=("a",)).problems()  # doctest: +ELLIPSIS
-        <generator object ...>
         """
         named = tuple(told) if alert.state != "firing" else (*told, *self._matching(alert))
         return tuple(dict.fromkeys(named))

@@ -13,6 +13,8 @@ deliveries    one row an alert and receiver, in order of ``number``
               ``kind``: what ``alert`` holds, an alert or a digest
               ``not_before``: Unix seconds until which a failed one lets others go first
 memos         what a receiver's notifier wants to know again of an incident, as JSON
+ended         incidents that are over, and since when in event time (Unix seconds): all three tables hold
+              them for as long as they can come back or be decided on
 ============  ========================================================================================
 """
 
@@ -30,6 +32,7 @@ from typing import ParamSpec, TypeVar
 import msgspec
 
 from detectors.events import Alert
+from detectors.incidents.life import ENDED_KEPT, ENDED_KEPT_MINUTES
 from streams.delivery.outbox import KINDS, DeadLetter, Outcome, Pending, Waiting
 from streams.delivery.past import Held, sort_out
 from streams.notifiers.notifier import Memo
@@ -63,7 +66,19 @@ _TABLES = (
     """CREATE TABLE IF NOT EXISTS memos (
         alert_id TEXT NOT NULL, receiver TEXT NOT NULL, memo BLOB NOT NULL, PRIMARY KEY (alert_id, receiver)
     ) WITHOUT ROWID""",
+    "CREATE TABLE IF NOT EXISTS ended (alert_id TEXT PRIMARY KEY, since_seconds REAL NOT NULL) WITHOUT ROWID",
 )
+
+_KEPT_SECONDS = ENDED_KEPT_MINUTES * 60.0
+
+_NEVER_AGAIN = """
+    SELECT alert_id FROM ended
+    WHERE (since_seconds <= ?1
+        OR alert_id NOT IN (SELECT alert_id FROM ended ORDER BY since_seconds DESC, alert_id DESC LIMIT ?2))
+      AND NOT EXISTS (
+        SELECT 1 FROM deliveries AS d
+        WHERE d.alert_id = ended.alert_id AND d.status IN ('waiting', 'intended', 'held'))
+"""
 
 _NEXT = """
     SELECT d.number, d.alert, d.kind, d.status, m.memo FROM deliveries AS d
@@ -75,6 +90,12 @@ _NEXT = """
           AND earlier.status IN ('waiting', 'intended'))
     ORDER BY d.number LIMIT 1
 """
+
+
+class _Stated(msgspec.Struct):
+    """As much of an alert as tells whether its incident is over."""
+
+    state: str
 
 
 class SqliteOutbox:
@@ -137,6 +158,26 @@ class SqliteOutbox:
                     " VALUES (?, ?, ?, ?, ?, ?)",
                     (receiver, alert.alert_id, alert.sequence, encoded, status, now),
                 )
+            self._note_state(connection, alert)
+
+    def _note_state(self, connection: sqlite3.Connection, alert: Alert) -> None:
+        if alert.state != "resolved":
+            connection.execute("DELETE FROM ended WHERE alert_id = ?", (alert.alert_id,))
+            return
+        since = alert.time.timestamp()
+        noted = connection.execute("INSERT OR IGNORE INTO ended VALUES (?, ?)", (alert.alert_id, since))
+        if noted.rowcount:  # not where a decision tells of the end once more
+            self._forget(connection, since)
+
+    def _forget(self, connection: sqlite3.Connection, now: float) -> None:
+        """Delete what is known of incidents that neither come back nor can be decided on any more."""
+        for gone in connection.execute(_NEVER_AGAIN, (now - _KEPT_SECONDS, ENDED_KEPT)).fetchall():
+            connection.execute("DELETE FROM deliveries WHERE alert_id = ?", gone)
+            connection.execute("DELETE FROM memos WHERE alert_id = ?", gone)
+            connection.execute("DELETE FROM ended WHERE alert_id = ?", gone)
+        connection.execute(
+            "DELETE FROM deliveries WHERE kind = 'digest' AND settled_seconds < ?", (self._clock() - _KEPT_SECONDS,)
+        )
 
     async def newest_held(self) -> float | None:
         """Return the newest event time of what is held back (Unix seconds), or None."""
@@ -243,6 +284,25 @@ class SqliteOutbox:
             DeadLetter(receiver, msgspec.json.decode(alert, type=KINDS[kind]), answer, attempts, at)
             for receiver, alert, kind, answer, attempts, at in self._connection().execute(asked)
         ]
+
+    def send_again(self) -> int:
+        """Let what receivers have refused wait once more; return how much.
+
+        Of an incident that is over its end alone: a pager would never close what it hears of only then.
+        """
+        last = "SELECT alert FROM deliveries WHERE receiver = ? AND alert_id = ? ORDER BY number DESC LIMIT 1"
+        again = []
+        with self._transaction() as connection:
+            asked = "SELECT number, receiver, alert_id, alert FROM deliveries WHERE status = 'dead'"
+            for number, receiver, alert_id, alert in connection.execute(asked).fetchall():
+                (newest,) = connection.execute(last, (receiver, alert_id)).fetchone()
+                if alert == newest or msgspec.json.decode(newest, type=_Stated).state != "resolved":
+                    again.append((number,))
+            connection.executemany(
+                "UPDATE deliveries SET status = 'waiting', not_before = 0, settled_seconds = NULL WHERE number = ?",
+                again,
+            )
+        return len(again)
 
     def close(self) -> None:
         """Close the outbox's own connection; it opens again where it is used again."""

@@ -38,13 +38,16 @@ class Configuration(msgspec.Struct, frozen=True):
     """What a reading of the configuration gives to detection.
 
     ``build_stages`` makes fresh stages each time; ``detectors`` are the titles of those whose verdicts minute
-    reports bring, in their order; ``routes`` say who hears of alerts.
+    reports bring, in their order, ``speaking`` those of all that may open an incident; ``routes`` say who hears of
+    alerts; ``waiting`` are the settings that differ from those in use and wait for a restart.
     """
 
     build_stages: Callable[[], Stages]
     detectors: tuple[str, ...]
     accept_late_minutes: int
     routes: Routes
+    speaking: tuple[str, ...] = ()
+    waiting: tuple[str, ...] = ()
 
 
 class PoisonError(Exception):
@@ -93,6 +96,7 @@ class Processor:
         self.trouble: str | None = None
         """Why no checkpoint can be made, or None where one can."""
         self._take_up()
+        self._metrics.detectors(configuration.detectors, configuration.speaking)
         self._show()
 
     def _take_up(self) -> None:
@@ -253,4 +257,5 @@ class Processor:
         self._pipeline = self._pipeline.adopted_by(configuration.build_stages())
         self._inspector = configuration.build_stages().intake
         self._configuration = configuration
+        self._metrics.detectors(configuration.detectors, configuration.speaking)
         self._show()

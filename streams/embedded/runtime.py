@@ -112,14 +112,16 @@ class EmbeddedService:
         metrics: Metrics,
         token: str | None = None,
     ) -> None:
-        _check_door(settings.host, token)
+        check_door(settings.host, token)
         self._settings = settings
         self._store = store
         self._load = load
         self._delivery = delivery
         self._metrics = metrics
         self._readiness = Readiness("stages")
-        self._processor = Processor(store, load(), metrics, settings.checkpoint_seconds, settings.idle_seconds)
+        configuration = load()
+        metrics.receivers(configuration.routes.receivers)
+        self._processor = Processor(store, configuration, metrics, settings.checkpoint_seconds, settings.idle_seconds)
         metrics.config_reloaded(successful=True, at_seconds=time.time())
         self._events_came = asyncio.Event()
         self._inbox = DurableInbox(
@@ -229,8 +231,13 @@ class EmbeddedService:
             _log.error("config_reload_failed", error=str(error), kept="the last good configuration")
             self._metrics.config_reloaded(successful=False, at_seconds=time.time())
             return
-        _log.info("config_reloaded")
-        self._metrics.config_reloaded(successful=True, at_seconds=time.time())
+        self._metrics.receivers(configuration.routes.receivers)
+        waiting = configuration.waiting
+        if waiting:
+            _log.warning("config_waits_for_restart", changed=waiting, cure="restart it", taken="all else")
+        else:
+            _log.info("config_reloaded")
+        self._metrics.config_reloaded(successful=not waiting, at_seconds=time.time())
 
     def _tell_of(self, part: str, trouble: str | None) -> None:
         if trouble is None:
@@ -250,14 +257,21 @@ class EmbeddedService:
             await asyncio.sleep(_GAUGES_SECONDS)
 
 
-def _check_door(host: str, token: str | None) -> None:
+def check_door(host: str, token: str | None) -> None:
+    """Raise an :class:`OpenDoorError` if others than this machine could send events without a token."""
     if token:
         return
     try:
         is_local = host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         is_local = False
-    if token is not None or not is_local:
+    if token is not None:
+        cure = ", or remove the variable: only this machine can send to it" if is_local else ""
+        raise OpenDoorError(
+            f"the environment variable that http.token_env names is empty, so anybody who reaches {host} could send "
+            f"events: put a token into it{cure}"
+        )
+    if not is_local:
         raise OpenDoorError(
             f"anybody who reaches {host} could send events: put a token into the environment variable that "
             "http.token_env names, or set http.host to 127.0.0.1"

@@ -12,7 +12,7 @@ import structlog
 
 from streams.app import build_stages, installed_version, plan_of
 from streams.configuration.catalogue import build_prices
-from streams.configuration.settings import ConfigError, Settings, load
+from streams.configuration.settings import ConfigError, Settings, load, waits_for_restart
 from streams.delivery.mailroom import Mailroom
 from streams.delivery.sqlite_outbox import SqliteOutbox
 from streams.embedded.processor import Configuration
@@ -26,6 +26,7 @@ SERVICE_ERRORS = (ConfigError, ReceiverError, StateError, StateMismatchError, Op
 """What keeps the service from starting, each with a sentence that says what to do."""
 
 _TROUBLE_PAUSE_SECONDS = 2.0
+_NO_RESTART_FOR = frozenset(Settings.__struct_fields__) - {"http", "state", "metrics", "idle_seconds"}
 
 _log = structlog.get_logger(__name__)
 
@@ -88,14 +89,16 @@ class OutboxDelivery:
         self._metrics.outbox(waiting.count, waiting.oldest_age_seconds)
 
 
-def configuration_of(settings: Settings) -> Configuration:
-    """Return what the running service takes from settings."""
+def configuration_of(settings: Settings, in_use: Settings) -> Configuration:
+    """Return what the running service takes from settings, which began with those in use."""
     plan, prices = plan_of(settings), build_prices(settings.prices)
     return Configuration(
         lambda: build_stages(plan, prices),
         tuple(detector.title for detector in plan.detectors if not detector.pooled),
         plan.intake.accept_late_minutes,
         settings.routes,
+        tuple(kind.title for kind in settings.detectors),
+        waits_for_restart(settings, in_use, _NO_RESTART_FOR),
     )
 
 
@@ -131,7 +134,12 @@ async def serve(folder: Path, environ: Mapping[str, str]) -> None:
     )
     try:
         service = EmbeddedService(
-            embedded, store, lambda: configuration_of(load(folder)), delivery, metrics, environ.get(http.token_env)
+            embedded,
+            store,
+            lambda: configuration_of(load(folder), settings),
+            delivery,
+            metrics,
+            environ.get(http.token_env),
         )
     except BaseException:
         store.close()

@@ -3,7 +3,8 @@
 Taking an alert from the topic puts it on the list of each of its receivers. From there it goes by two
 transactions: *intended* before the POST, and settled after it. What a new owner finds intended may have been
 sent, and is sent again, marked as a possible duplicate. What a receiver refused for good goes to the dead letters
-in the transaction that settles it. What is of the past when it is taken is held until catching up is over.
+in the transaction that settles it. What is of the past when it is taken is held until catching up is over. Who has
+heard of an incident is known for as long as it can come back or be decided on.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Literal
 import msgspec
 
 from detectors.events import Alert
+from detectors.incidents.life import ENDED_KEPT, ENDED_KEPT_MINUTES
 from detectors.pages import Pages, Part
 from streams.delivery.outbox import KINDS, Outcome, Pending, Waiting
 from streams.delivery.past import Held, sort_out
@@ -38,11 +40,15 @@ class Entry(msgspec.Struct):
 
 
 class Told(msgspec.Struct):
-    """Who has heard of an incident, in order, and what their notifiers want to know again."""
+    """Who has heard of an incident, in order, and what their notifiers want to know again.
+
+    ``resolved_at`` is the event time at which it was over (Unix seconds).
+    """
 
     receivers: list[str]
     memos: dict[str, Memo]
     resolved: bool = False
+    resolved_at: float = 0.0
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
@@ -122,7 +128,7 @@ class KafkaOutbox:
         """Put an alert on the lists of its receivers."""
         alert, now = msgspec.json.decode(data, type=Alert), self._clock()
         told = self._incidents.setdefault(alert.alert_id, Told([], {}))
-        told.resolved = alert.state == "resolved"
+        self._note_state(told, alert)
         is_past = self._is_past(alert, now)
         held_back = {
             entry.receiver
@@ -137,6 +143,22 @@ class KafkaOutbox:
             self._put(Entry(self._count, receiver, msgspec.Raw(data), alert.alert_id, now, status))
         self._write_incident(alert.alert_id)
         return []
+
+    def _note_state(self, told: Told, alert: Alert) -> None:
+        was_resolved, told.resolved = told.resolved, alert.state == "resolved"
+        if told.resolved and not was_resolved:  # not where a decision tells of the end once more
+            told.resolved_at = alert.time.timestamp()
+            self._forget(told.resolved_at)
+
+    def _forget(self, now: float) -> None:
+        """Drop what is known of incidents that neither come back nor can be decided on any more."""
+        still_told = {entry.alert_id for entry in self._entries.values()}
+        over = sorted((told.resolved_at, alert_id) for alert_id, told in self._incidents.items() if told.resolved)
+        kept = {alert_id for at, alert_id in over[-ENDED_KEPT:] if at > now - ENDED_KEPT_MINUTES * 60}
+        for _, alert_id in over:
+            if alert_id not in kept and alert_id not in still_told:
+                del self._incidents[alert_id]
+                self._changes[_INCIDENT + alert_id] = None
 
     def _put(self, entry: Entry) -> None:
         self._entries[entry.number] = entry
@@ -162,8 +184,6 @@ class KafkaOutbox:
         for receiver, digest in sorted_out.digests.items():
             encoded = msgspec.Raw(msgspec.json.encode(digest))
             self._put(Entry(self._count, receiver, encoded, digest.alert_id, now, kind="digest"))
-        for alert_id in {word.alert.alert_id for word in held}:
-            self._write_incident(alert_id)
         await self._save()
 
     def _held(self) -> list[Held]:
@@ -204,6 +224,7 @@ class KafkaOutbox:
         entry.attempts += outcome.attempts
         if outcome.memo is not None and entry.kind == "alert":
             self._incidents[entry.alert_id].memos[entry.receiver] = outcome.memo
+            self._write_incident(entry.alert_id)
         if outcome.status == "retry":
             entry.status = "intended" if outcome.possible_duplicate else "waiting"
             entry.not_before = self._clock() + outcome.after_seconds
@@ -213,8 +234,6 @@ class KafkaOutbox:
         if outcome.status == "dead":
             letter = DeadLetter(entry.receiver, entry.alert, outcome.answer, entry.attempts)
             self._notes.append(msgspec.json.encode(letter))
-        if entry.kind == "alert":
-            self._write_incident(entry.alert_id)
         await self._save()
 
     def waiting(self) -> Waiting:
@@ -230,13 +249,7 @@ class KafkaOutbox:
         self._changes[_entry_page(entry.number)] = msgspec.json.encode(entry)
 
     def _write_incident(self, alert_id: str) -> None:
-        """Keep what is known of an incident until it is resolved and everybody has heard so."""
-        told = self._incidents[alert_id]
-        if told.resolved and all(entry.alert_id != alert_id for entry in self._entries.values()):
-            del self._incidents[alert_id]
-            self._changes[_INCIDENT + alert_id] = None
-        else:
-            self._changes[_INCIDENT + alert_id] = msgspec.json.encode(told)
+        self._changes[_INCIDENT + alert_id] = msgspec.json.encode(self._incidents[alert_id])
 
 
 def _entry_page(number: int) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 import faust
 from aiokafka import AIOKafkaConsumer
@@ -18,6 +20,9 @@ from streams.kafka.settings import KafkaSettings
 
 _BUFFERED_MESSAGES = 32
 """Between Faust's reader and an agent: a message is a frame of thousands of rows."""
+
+_FOLDER = Path(tempfile.gettempdir()) / f"burstwatch-faust-{os.getuid()}"
+"""Faust insists on a folder, and with tables in memory puts only empty ones into it: one for all workers will do."""
 
 
 class _ConsumerThread(driver.AIOKafkaConsumerThread):
@@ -80,7 +85,7 @@ def build_app(settings: KafkaSettings, agents: Sequence[Agent], instance: str | 
         topic_disable_leader=True,
         web_enabled=False,
         store="memory://",
-        datadir=tempfile.mkdtemp(prefix="burstwatch-faust-"),
+        datadir=_FOLDER,
     )
     app.transport = _Transport(settings, urls, app)
     for agent in agents:

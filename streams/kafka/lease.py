@@ -164,11 +164,6 @@ class Lease:
         """When it last made a checkpoint; None before the first."""
 
     @property
-    def has_outputs(self) -> bool:
-        """Whether outputs wait to be sent."""
-        return bool(self._waiting)
-
-    @property
     def is_behind(self) -> bool:
         """Whether inputs were applied that no checkpoint holds."""
         return self._next_offset != self._saved_offset

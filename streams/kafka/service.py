@@ -6,8 +6,9 @@ import asyncio
 import gc
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
+from typing import Any, NoReturn
 
 import structlog
 from aiokafka.errors import KafkaError
@@ -16,12 +17,12 @@ from detectors.budget import PageRates
 from detectors.events import Feedback
 from streams.app import build_stages, installed_version, plan_of
 from streams.configuration.catalogue import build_prices
-from streams.configuration.settings import ConfigError, Settings, load
+from streams.configuration.settings import ConfigError, Settings, load, waits_for_restart
 from streams.delivery.mailroom import Mailroom
 from streams.kafka import bulk
 from streams.kafka.lease import Passing, no_passing
 from streams.kafka.status import PartitionStatus
-from streams.kafka.worker import KafkaWorker, TopicsError, WorkerParts
+from streams.kafka.worker import KafkaWorker, TopicsError, WorkerParts, exit_at_once
 from streams.metrics import Metrics
 from streams.notifiers.notifier import ReceiverError
 from streams.pipeline import unknown_alert
@@ -39,7 +40,7 @@ _NEW_OBJECTS_BETWEEN_COLLECTIONS = 100_000
 """A batch of messages makes tens of thousands of short-lived objects, none in a cycle: Python's default of 700 would
 spend a third of the time looking for some."""
 
-_TAKEN_WHILE_RUNNING = ("routes", "folder", "warnings")
+_TAKEN_WHILE_RUNNING = ("routes",)
 
 _log = structlog.get_logger(__name__)
 
@@ -59,6 +60,8 @@ class WorkerService:
         To listen on instead of the configured one.
     passing
         For tests that crash at every point.
+    give_up
+        Ends the process at once.
 
     Raises
     ------
@@ -73,7 +76,9 @@ class WorkerService:
         name: str | None,
         port: int | None,
         passing: Passing = no_passing,
+        give_up: Callable[[BaseException], NoReturn] = exit_at_once,
     ) -> None:
+        self._give_up = give_up
         plan = plan_of(settings, raw_partitions=settings.kafka.usage_partitions)
         self._prices = build_prices(settings.prices)
         stages = build_stages(plan, self._prices)
@@ -81,6 +86,8 @@ class WorkerService:
         self._port = settings.http.port if port is None else port
         self._detectors = tuple(detector.title for detector in plan.detectors if not detector.pooled)
         self._metrics = Metrics(installed_version(), "worker", settings.metrics.top_services)
+        self._metrics.receivers(settings.routes.receivers)
+        self._metrics.detectors(self._detectors, [kind.title for kind in settings.detectors])
         self._mailroom = Mailroom(settings.routes, environ, self._metrics.delivery)
         self._tally = Tally()
         self._no_pages = PageRates(plan.page_budget.pages_per_week, 0, {}, {}, {}, {})
@@ -99,7 +106,7 @@ class WorkerService:
             observe_checkpoint=self._metrics.checkpoint,
             observe_refused=self._refuse,
         )
-        self._worker = KafkaWorker(settings.kafka, parts, name, passing=passing)
+        self._worker = KafkaWorker(settings.kafka, parts, name, give_up, passing)
         self._readiness = Readiness("kafka")
         self._web = WebServer(self._metrics.expose, self._readiness)
         self._metrics.config_reloaded(successful=True, at_seconds=time.time())
@@ -123,9 +130,9 @@ class WorkerService:
         port = await self._web.start(self._settings.http.host, self._port)
         _log.info("listening", url=f"http://{self._settings.http.host}:{port}", kafka=self._settings.kafka.brokers)
         tellers = (self._tell_whether_ready(), self._tell_metrics(), self._tell_of_partitions())
-        telling = [asyncio.create_task(teller) for teller in tellers]
+        telling = [asyncio.create_task(self._watched(teller)) for teller in tellers]
         try:
-            # Before it holds partitions: compiling may take a minute.
+            # Before it holds partitions: the first start after an installation compiles.
             await asyncio.to_thread(self._warm_up)
             await self._worker.run()
         finally:
@@ -134,6 +141,13 @@ class WorkerService:
             await asyncio.wait(telling)
             await self._web.stop()
         _log.info("stopped")
+
+    async def _watched(self, teller: Coroutine[Any, Any, None]) -> None:
+        """Let a teller run; a worker whose figures stand still would look well, so it gives up."""
+        try:
+            await teller
+        except Exception as error:
+            self._give_up(error)
 
     def _warm_up(self) -> None:
         warm_up(plan_of(self._settings), self._prices)
@@ -159,11 +173,8 @@ class WorkerService:
             self._metrics.config_reloaded(successful=False, at_seconds=time.time())
             return
         self._mailroom.adopt(new.routes)
-        waiting = [
-            name
-            for name in new.__struct_fields__
-            if name not in _TAKEN_WHILE_RUNNING and getattr(new, name) != getattr(self._settings, name)
-        ]
+        self._metrics.receivers(new.routes.receivers)
+        waiting = waits_for_restart(new, self._settings, _TAKEN_WHILE_RUNNING)
         if waiting:
             cure = "restart all workers: they must agree on what they look for"
             _log.warning("config_waits_for_restart", changed=waiting, cure=cure, taken="routes")
@@ -201,8 +212,8 @@ class WorkerService:
     def _show(self) -> None:
         """Set the gauges."""
         figures, metrics = self._worker.figures(), self._metrics
-        if figures.event_minute is not None:
-            metrics.watermark_lag(time.time() - figures.event_minute * 60)
+        minute = figures.event_minute
+        metrics.watermark_lag(0.0 if minute is None else time.time() - minute * 60)
         metrics.open_incidents(figures.open_incidents)
         metrics.page_rates(figures.page_rates or self._no_pages)
         metrics.outbox(figures.waiting.count, figures.waiting.oldest_age_seconds)

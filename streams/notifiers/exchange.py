@@ -19,6 +19,8 @@ Http: TypeAlias = "aiohttp.ClientSession"
 
 ANSWER_BYTES = 262_144
 ANSWER_CHARACTERS = 500
+_LATER = frozenset({408, 425, 429})
+"""Request timeout, too early, too many requests: it was not taken."""
 
 
 @asynccontextmanager
@@ -56,7 +58,7 @@ async def post(
     Raises
     ------
     TryAgain
-        If there was no answer, or it was 429 or 5xx.
+        If there was no answer, or one that says later: 408, 425, 429 or 5xx.
     Refused
         If it was any other but 2xx.
     """
@@ -67,7 +69,7 @@ async def post(
     if isinstance(answered, TryAgain):  # raised here, so that no traceback leads to an exception that holds the URL
         raise answered
     answer = clip(f"HTTP {answered.status}: {answered.text}".removesuffix(": "), ANSWER_CHARACTERS)
-    if answered.status == 429:
+    if answered.status in _LATER:
         raise TryAgain(answer, answered.retry_after_seconds)
     if answered.status >= 500:
         raise TryAgain(answer, answered.retry_after_seconds, maybe_arrived=True)

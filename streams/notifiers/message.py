@@ -207,7 +207,7 @@ def _headline(alert: Alert) -> str:
         if not _has_dollars(alert):
             return f"Resolved: {burning}, after {lasted}"
         return f"Resolved: {burning} burned {money(alert.excess_usd)} above expected in {lasted}"
-    kind = alert.severity.capitalize() if alert.state == "firing" else "Update"
+    kind = alert.severity.capitalize() if alert.state == "firing" else "Came back" if alert.came_back else "Update"
     if not _has_dollars(alert):
         return f"{kind}: {alert.reason}" if burning in alert.reason else f"{kind}: {burning}: {alert.reason}"
     so_far = f", {money(alert.excess_usd)} so far" if alert.state == "updated" else ""

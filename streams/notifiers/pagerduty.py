@@ -1,8 +1,9 @@
 """PagerDuty: Events API v2. An incident there opens when an alert fires and resolves with it.
 
 The dedup key is the alert's id, so whatever is sent twice is one incident. Updates are not sent: PagerDuty keeps
-the first summary anyway, and a trigger for an incident that somebody has resolved by hand would page anew. A digest
-is one incident of severity ``info``, for somebody to read and resolve.
+the first summary anyway, and a trigger for an incident that somebody has resolved by hand would page anew. Only what
+comes back after it was over triggers again, under the same key and with the severity of a ticket: it is open there for
+as long as it burns. A digest is one incident of severity ``info``, for somebody to read and resolve.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class PagerDutySettings(NotifierSettings, frozen=True, tag="pagerduty"):
 
 
 class PagerDuty(Notifier):
-    """Triggers an incident when an alert fires, resolves it when it is over.
+    """Triggers an incident when an alert fires or comes back, resolves it when it is over.
 
     Parameters
     ----------
@@ -69,8 +70,8 @@ class PagerDuty(Notifier):
         self._severities = severities
 
     async def send(self, http: Http, alert: Alert, memo: Memo | None, possible_duplicate: bool) -> Sent:
-        """Trigger or resolve; updates are not sent."""
-        if alert.state == "updated":
+        """Trigger or resolve; of updates only that it came back."""
+        if alert.state == "updated" and not alert.came_back:
             return Sent(memo, told=False)
         return Sent(memo, await self._post(http, self.event(alert, possible_duplicate)))
 
@@ -111,7 +112,7 @@ class PagerDuty(Notifier):
         payload = {
             "summary": clip(f"{message.headline}: {message.action}", SUMMARY_CHARACTERS),
             "source": where(alert.scope)[0],
-            "severity": self._severities[alert.severity],
+            "severity": self._severities["ticket" if alert.came_back else alert.severity],
             "timestamp": alert.time,
             "component": clip(alert.scope.get("model", ""), 255),
             "group": clip(alert.scope.get("team", ""), 255),

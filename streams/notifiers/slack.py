@@ -1,7 +1,7 @@
 """Slack: by incoming webhook, or as a bot that edits its message and answers in the thread.
 
-A webhook can only post, so it tells of a firing (and of one that grew more severe) and of the end. A bot posts
-once an incident, keeps that message true by editing it, and tells of each change in its thread.
+A webhook can only post, so it tells of a firing (and of one that grew more severe or came back) and of the end. A bot
+posts once an incident, keeps that message true by editing it, and tells of each change in its thread.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class SlackSettings(NotifierSettings, frozen=True, tag="slack"):
 
 
 class SlackWebhook(Notifier):
-    """One message when it fires, one when it is over.
+    """One message when it fires or comes back, one when it is over.
 
     Parameters
     ----------
@@ -82,8 +82,8 @@ class SlackWebhook(Notifier):
         self._url = url
 
     async def send(self, http: Http, alert: Alert, memo: Memo | None, possible_duplicate: bool) -> Sent:
-        """Post the message; updates are not told, since a webhook cannot edit."""
-        if alert.state == "updated":
+        """Post the message; of updates only that it came back, since a webhook cannot edit."""
+        if alert.state == "updated" and not alert.came_back:
             return Sent(memo, told=False)
         await self._post(http, _content(alert, message_of(alert, possible_duplicate)))
         return Sent(memo, answer="ok")
@@ -128,7 +128,7 @@ class SlackBot(Notifier):
         thread = {
             "channel": memo["channel"],
             "thread_ts": memo["ts"],
-            "reply_broadcast": alert.state == "firing",  # it grew more severe: the channel must see it
+            "reply_broadcast": alert.state == "firing" or alert.came_back,  # graver, or back: the channel must see it
             **_news(alert, message, possible_duplicate),
         }
         await self._call(http, "chat.postMessage", thread)

@@ -12,7 +12,6 @@ from detectors.events import Alert
 from streams.notifiers.message import Link, Message, clip, units
 
 SECTION_CHARACTERS = 3000
-TEXT_CHARACTERS = 4000
 
 _FACT_CHARACTERS = 340
 _SIGNS = {"page": "🔴", "ticket": "🟠", "info": "🔵"}

@@ -61,6 +61,8 @@ def later(minutes: int, sequence: int, **changes: object) -> Alert:
 
 UPDATED = later(20, 2, state="updated", excess_usd=65.0, observed_usd=84.0)
 RESOLVED = later(50, 3, state="resolved", excess_usd=90.5, usd_per_hour=0.0, resolved_because="quiet again")
+BACK = later(70, 4, state="updated", excess_usd=91.0, came_back=True)
+OVER_AGAIN = later(90, 5, state="resolved", excess_usd=99.0, usd_per_hour=0.0, resolved_because="quiet again")
 TICKET = msgspec.structs.replace(FIRING, severity="ticket", usd_per_hour=0.4)
 GROWN = later(5, 2, severity="page")
 

@@ -5,7 +5,7 @@ import pytest
 
 from streams.delivery.delivery import Delivery
 from streams.notifiers import PagerDutySettings
-from tests.contracts.alerts import DIGEST, FIRING, GROWN, RESOLVED, TICKET, UPDATED
+from tests.contracts.alerts import BACK, DIGEST, FIRING, GROWN, OVER_AGAIN, RESOLVED, TICKET, UPDATED
 from tests.contracts.conftest import Deliver
 from tests.contracts.local_server import Fault
 from tests.contracts.pagerduty_server import PagerDutyServer
@@ -31,6 +31,20 @@ async def test_an_update_does_not_wake_whoever_resolved_it_by_hand(pagerduty: Pa
     outcome = await pager.deliver(UPDATED, "it")
     assert (outcome.status, outcome.told) == ("delivered", False)
     assert len(pagerduty.incidents) == 1
+
+
+async def test_what_comes_back_is_open_again_for_as_long_as_it_burns_and_is_no_second_page(
+    pagerduty: PagerDutyServer, pager: Delivery
+) -> None:
+    for alert in (FIRING, RESOLVED, BACK):
+        assert (await pager.deliver(alert, "it")).told, pagerduty.refused
+    first, again = pagerduty.incidents
+    assert (first.status, again.status) == ("resolved", "triggered")
+    assert (first.dedup_key, again.dedup_key) == (FIRING.alert_id, FIRING.alert_id)
+    assert (first.payload["severity"], again.payload["severity"]) == ("critical", "warning")
+    assert again.payload["summary"].startswith("Came back: answers burns")
+    await pager.deliver(OVER_AGAIN, "it")
+    assert again.status == "resolved"
 
 
 async def test_sent_twice_it_is_one_incident(pagerduty: PagerDutyServer, pager: Delivery) -> None:
@@ -72,6 +86,15 @@ async def test_a_server_in_trouble_is_tried_again(pagerduty: PagerDutyServer, pa
     pagerduty.faults += [Fault(status=500), Fault(status=503, headers={"Retry-After": "0"})]
     outcome = await pager.deliver(FIRING, "it")
     assert (outcome.status, outcome.attempts) == ("delivered", 3)
+
+
+@pytest.mark.parametrize("status", [408, 425, 429])
+async def test_what_was_not_taken_yet_is_tried_again_and_is_no_possible_duplicate(
+    pagerduty: PagerDutyServer, pager: Delivery, status: int
+) -> None:
+    pagerduty.faults.append(Fault(status=status))
+    outcome = await pager.deliver(FIRING, "it")
+    assert (outcome.status, outcome.attempts, outcome.possible_duplicate) == ("delivered", 2, False)
 
 
 async def test_a_wrong_key_is_a_dead_letter_with_pagerdutys_reason_but_not_the_key(

@@ -84,7 +84,6 @@ async def test_an_incident_reaches_slack_and_the_pager_from_its_start_to_its_end
 ) -> None:
     async with at_work(postman):
         raise_alerts(FIRING)
-        postman.wake()
         await until(lambda: outbox.waiting().count == 0)
         raise_alerts(UPDATED, RESOLVED)
         await until(lambda: outbox.waiting().count == 0)

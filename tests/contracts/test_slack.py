@@ -10,7 +10,7 @@ from streams.delivery.delivery import Delivery
 from streams.delivery.routes import RetrySettings
 from streams.notifiers import SlackSettings
 from streams.notifiers.exchange import open_http
-from tests.contracts.alerts import DIGEST, FIRING, GROWN, RESOLVED, TICKET, UPDATED, another
+from tests.contracts.alerts import BACK, DIGEST, FIRING, GROWN, OVER_AGAIN, RESOLVED, TICKET, UPDATED, another
 from tests.contracts.conftest import QUICK, Deliver
 from tests.contracts.local_server import Fault
 from tests.contracts.slack_server import SlackServer
@@ -57,6 +57,23 @@ async def test_an_incident_that_grows_more_severe_is_shown_to_the_whole_channel(
     (reply,) = slack.replies(original)
     assert reply.broadcast
     assert "Page: answers" in original.shown()
+
+
+async def test_what_comes_back_is_told_and_so_is_its_end(slack: SlackServer, slack_webhook: Delivery) -> None:
+    for alert in (FIRING, RESOLVED, BACK, UPDATED, OVER_AGAIN):
+        assert (await slack_webhook.deliver(alert, "it")).status == "delivered", slack.refused
+    assert [message.text.split(":")[0] for message in slack.messages] == [
+        "🔴 Page", "✅ Resolved", "🔴 Came back", "✅ Resolved",
+    ]  # fmt: skip
+
+
+async def test_what_comes_back_is_shown_to_the_whole_channel(slack: SlackServer, slack_bot: Delivery) -> None:
+    memo = (await slack_bot.deliver(FIRING, "it")).memo
+    for alert in (RESOLVED, BACK):
+        await slack_bot.deliver(alert, "it", memo)
+    (original,) = slack.threads
+    assert [reply.broadcast for reply in slack.replies(original)] == [False, True]
+    assert "Came back: answers" in original.shown()
 
 
 async def test_a_message_that_somebody_deleted_is_posted_again(slack: SlackServer, slack_bot: Delivery) -> None:

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -130,6 +132,28 @@ def test_a_decision_goes_to_the_alert_it_names_and_one_on_no_alert_is_refused_at
     assert (update.alert_id, update.state) == (ticket.alert_id, "updated")
     assert update.decision is not None
     assert update.decision.by == "ana"
+
+
+@pytest.mark.parametrize(("hours_behind", "closed"), [(0, 1), (25, 0)])
+def test_a_pause_closes_minutes_by_the_clock_but_not_those_of_a_backfill(
+    store: Store, monkeypatch: pytest.MonkeyPatch, hours_behind: int, closed: int
+) -> None:
+    first = datetime.fromisoformat("2026-10-01T00:00:00Z").timestamp()
+    clock = SimpleNamespace(now=first + hours_behind * 3600)
+    clock.monotonic = clock.time = lambda: clock.now
+    monkeypatch.setattr("streams.embedded.processor.time", clock)
+    processor = processor_of(store)
+    put(store, [event(0)])
+    run_dry(processor, store)
+    clock.now += 1800.0
+    processor.turn()
+    processor.checkpoint()
+    put(store, [event(1)])
+    run_dry(processor, store)
+    saved = store.load()
+    assert saved is not None
+    assert (saved.totals.spend_nano, saved.totals.rejected) == (500_000_000, 0)
+    assert saved.totals.late == closed
 
 
 def alerts_in(store: Store) -> list[Alert]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import msgspec
 import pytest
@@ -161,6 +161,10 @@ def test_what_comes_back_in_its_quiet_time_is_the_same_incident_and_wakes_nobody
     assert "updated" in states[states.index("resolved") :]
     back = next(a for a in alerts if a.reason.startswith("came back after"))
     assert (back.state, back.alert_id) == ("updated", page.alert_id)
+    assert back.came_back
+    for _, words in groupby(sorted(alerts, key=lambda a: (a.alert_id, a.sequence)), key=lambda a: a.alert_id):
+        for before, after in pairwise(words):
+            assert after.came_back == (before.state == "resolved" and after.state == "updated")
     assert [a.sequence for a in alerts if a.alert_id == page.alert_id] == list(range(1, len(states) + 1))
     assert sum(a.severity == "page" and a.state == "firing" for a in alerts) == 1
 

@@ -77,6 +77,7 @@ def test_what_was_only_silent_opens_the_same_page_again() -> None:
     assert states.count("resolved") == 2
     back = told[states.index("resolved") + 1]
     assert back.state == "updated"
+    assert [alert for alert in told if alert.came_back] == [back]
     assert back.reason.startswith("came back after")
     assert ONSET + 320 <= minute_of(back.time) <= ONSET + 350
     assert minute_of(told[-1].time) >= OVER

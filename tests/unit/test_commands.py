@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +17,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from streams.commands import app
+from streams.delivery.outbox import Outcome
+from streams.delivery.sqlite_outbox import SqliteOutbox
+from tests.contracts.alerts import FIRING
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = {"gpt-4o-mini": 0.15e-6, "house-7b": None}
@@ -70,6 +75,27 @@ def test_replay_writes_alerts_to_standard_output_if_asked() -> None:
     done = burstwatch("replay", "-", "--alerts", "-", "--quiet", given=b"".join(events(10)))
     assert done.exit_code == 0
     assert all(json.loads(line)["alert_id"] for line in done.stdout.splitlines())
+
+
+@pytest.mark.parametrize("option", ["--alerts", "--spend"])
+@pytest.mark.parametrize("given", ["usage.ndjson", "./deployments.ndjson"])
+def test_replay_does_not_overwrite_what_it_reads(option: str, given: str) -> None:
+    lines = b"".join(events(2))
+    for name in ("usage.ndjson", "deployments.ndjson"):
+        Path(name).write_bytes(lines)
+    made = {"--alerts": "a.ndjson", "--spend": "s.ndjson", option: given}
+    options = [word for pair in made.items() for word in pair]
+    done = burstwatch("replay", "usage.ndjson", "--deployments", "deployments.ndjson", *options)
+    assert done.exit_code == 1
+    assert f"{Path(given)} would overwrite what it is read from; name another file" in done.stderr
+    assert Path(given).read_bytes() == lines
+
+
+def test_replay_of_a_file_that_is_not_there_leaves_the_alerts_of_yesterday() -> None:
+    Path("alerts.ndjson").write_bytes(b"yesterday")
+    done = burstwatch("replay", "gone.ndjson", "--alerts", "alerts.ndjson")
+    assert done.exit_code == 1
+    assert Path("alerts.ndjson").read_bytes() == b"yesterday"
 
 
 def test_replay_says_why_events_were_rejected() -> None:
@@ -139,6 +165,56 @@ def test_where_the_port_is_taken_the_sentence_names_the_setting() -> None:
         )
     assert done.returncode == 1
     assert "address already in use; stop what listens there, or set http.port" in done.stderr
+
+
+def test_dead_letters_are_shown_with_their_answers_and_sent_again() -> None:
+    Path("config").mkdir()
+    Path("config/burstwatch.yaml").write_text("state: {path: burstwatch.db}")
+    assert "no state in burstwatch.db" in burstwatch("dead-letters").stderr
+    outbox = SqliteOutbox("burstwatch.db", lambda alert, told: ["pager"], lambda: 1_790_000_000.0)
+    runtime = sqlite3.connect("burstwatch.db", isolation_level=None)
+    outbox.prepare(runtime)
+    outbox.insert(runtime, [FIRING])
+    pending = outbox._next_for("pager")
+    assert pending is not None
+    outbox._settle(pending, Outcome("dead", None, "HTTP 401: no such key", 1))
+    outbox.close()
+    line = "2026-09-21 14:13Z  pager  bw-5f0c2a9b #1 firing: HTTP 401: no such key\n"
+    assert burstwatch("dead-letters").stdout == line
+    assert burstwatch("dead-letters", "--send-again").stdout == line + "1 wait to be sent again\n"
+    assert not burstwatch("dead-letters").stdout
+    assert outbox._next_for("pager") is not None
+    outbox.close()
+    runtime.close()
+
+
+FAILS = """
+import os, structlog
+from streams.commands.logs import set_up_logs
+def connect(token):
+    raise ConnectionError("refused")
+set_up_logs()
+try:
+    connect(os.environ["BOT"])
+except ConnectionError:
+    structlog.get_logger().exception("it_failed")
+"""
+
+
+def test_a_traceback_on_a_terminal_shows_no_values() -> None:
+    Path("fails.py").write_text(FAILS)
+    ours, theirs = os.openpty()
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), "BOT": "xoxb-secret"}
+    subprocess.run([sys.executable, "fails.py"], env=environ, stderr=theirs, check=True)
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # which is how the end is told
+        while part := os.read(ours, 65_536):
+            shown += part
+    os.close(ours)
+    assert b"ConnectionError: refused" in shown
+    assert b"connect(os.environ" in shown
+    assert b"xoxb-secret" not in shown
 
 
 def test_demo_without_a_sample_says_where_one_is() -> None:

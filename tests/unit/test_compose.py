@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 
 from streams.commands import app
 from streams.configuration.settings import Settings, load
+from streams.embedded.runtime import OpenDoorError, check_door
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
@@ -64,6 +66,18 @@ def test_the_image_is_built_from_files_that_are_there() -> None:
         assert f"!{name}" in allowed, f"{name} does not reach the builder"
 
 
+def test_what_the_image_runs_by_itself_is_reached_from_outside_and_wants_a_token(tmp_path: Path) -> None:
+    edits = re.findall(r"^RUN sed --in-place '(.+)' (\S+)$", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
+    shutil.copytree(DEPLOY.parent / "config", tmp_path / "config")
+    for edit, file in edits:
+        edited = tmp_path / "config" / Path(file).relative_to(INSIDE)
+        subprocess.run(["sed", "--in-place", edit, edited], check=True)
+    http = load(tmp_path / "config").http
+    assert http.host == "0.0.0.0"
+    with pytest.raises(OpenDoorError, match="put a token into"):
+        check_door(http.host, None)
+
+
 def test_the_worker_finds_kafka_and_topics_that_are_made_before_it_starts(settings: Settings) -> None:
     assert settings.kafka.brokers in SERVICES["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"]
     assert SERVICES["topics"]["volumes"] == SERVICES["burstwatch"]["volumes"]
@@ -92,8 +106,8 @@ def test_grafana_finds_its_dashboards_and_prometheus() -> None:
 
 def test_every_secret_that_is_passed_on_is_one_that_the_routes_may_name() -> None:
     routes = (DEPLOY.parent / "config" / "routes.yaml").read_text()
-    for name in SERVICES["burstwatch"]["environment"]:
-        assert f"_env: {name}" in routes
+    named = set(re.findall(r"_env: (\w+)", routes))
+    assert set(SERVICES["burstwatch"]["environment"]) == named
 
 
 def test_a_worker_is_given_the_time_that_a_clean_stop_may_take_and_started_again_after_it_gave_up() -> None:

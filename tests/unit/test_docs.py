@@ -12,6 +12,7 @@ import pytest
 import yaml
 from typer.main import get_command
 
+from detectors.decode import REASONS
 from detectors.events import Alert, Cause, DeploymentEvent, Initiative, Intent, MonthEnd, PlannedBurst, UsageEvent
 from detectors.kinds import KINDS
 from streams.commands import app
@@ -23,7 +24,7 @@ PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "tests/sample/README.md
 PAGES += [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs").glob("*.md"))]
 FOLDERS = ("detectors", "streams", "config", "deploy", "tests", "docs", ".ci")
 
-COMMAND = re.compile(r"burstwatch ((?:[a-z]+\b ?){0,2})([^`\n]*)")
+COMMAND = re.compile(r"burstwatch ((?:[a-z]+(?:-[a-z]+)*\b ?){0,2})([^`\n]*)")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 
 
@@ -160,10 +161,9 @@ def test_the_formats_name_every_field(heading: str, kinds: list[type[msgspec.Str
 
 
 def test_the_formats_name_every_reason_for_which_an_event_is_refused() -> None:
-    code = "".join(text_of(f"detectors/{name}.py") for name in ("decode", "admission", "intake"))
-    reasons = set(re.findall(r'(?:Mistake\((?:index|0), |return )"([a-z]+_?[a-z_]*)"', code))
-    assert len(reasons) == 11
-    assert reasons - formats("What is refused") == set()
+    chapter = text_of("docs/formats.md").split("\n## What is refused\n")[1].split("\n## ")[0]
+    table = re.findall(r"(?m)^\| (`[^|]+) \|", chapter)
+    assert set(re.findall("[a-z_]+", " ".join(table))) == {*REASONS, "empty"}, "and of requests, one without a body"
 
 
 @pytest.mark.parametrize("house", ["detectors", "streams"])

@@ -1,6 +1,7 @@
 """What Prometheus scrapes: names, units, bounded labels."""
 
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,9 @@ from hypothesis import strategies as st
 from detectors.budget import PageRates
 from streams.metrics import NONE, OTHER, Metrics
 from tests.unit.promtool import promtool
+
+if TYPE_CHECKING:
+    from _collections_abc import dict_items
 
 
 @pytest.fixture
@@ -107,6 +111,48 @@ def test_the_spend_of_the_others_never_falls(spends: list[tuple[str, float]]) ->
         metrics.spend("team", service, usd)
         shown.append(metrics.values().get(("burstwatch_spend_usd_total", (("service", OTHER), ("team", OTHER))), 0.0))
     assert all(before <= after for before, after in pairwise(shown))
+
+
+def test_what_is_counted_by_a_short_list_begins_with_zero(metrics: Metrics) -> None:
+    metrics.receivers(["slack"])
+    metrics.detectors(["volume_burst"], ["volume_burst", "source_silent"])
+    assert value(metrics, "burstwatch_deliveries_total", receiver="slack", outcome="dead_letter") == 0
+    assert value(metrics, "burstwatch_events_rejected_total", reason="poisonous") == 0
+    assert value(metrics, "burstwatch_events_taken_total", kind="usage") == 0
+    assert value(metrics, "burstwatch_verdicts_total", detector="volume_burst", status="anomalous") == 0
+    assert value(metrics, "burstwatch_pages_total", detector="source_silent") == 0
+    metrics.delivery("slack", "dead_letter")
+    metrics.receivers(["slack", "pager"])
+    assert value(metrics, "burstwatch_deliveries_total", receiver="slack", outcome="dead_letter") == 1, "not begun anew"
+
+
+class LookedAt(dict[str, float]):
+    """Rates during whose showing somebody scrapes."""
+
+    def __init__(self, metrics: Metrics, rates: dict[str, float]) -> None:
+        super().__init__(rates)
+        self._metrics = metrics
+        self.seen: list[set[str]] = []
+
+    def items(self) -> "dict_items[str, float]":
+        self.seen.append(shown(self._metrics, "burstwatch_natural_rate", "detector"))
+        return super().items()
+
+
+def shown(metrics: Metrics, name: str, label: str) -> set[str]:
+    return {dict(labels)[label] for told, labels in metrics.values() if told == name}
+
+
+def test_a_scrape_never_finds_a_gauge_empty_and_what_is_gone_is_gone(metrics: Metrics) -> None:
+    metrics.page_rates(PageRates(3.0, 1, {}, {}, {"old": 2.0, "stays": 1.0}, {}))
+    looked_at = LookedAt(metrics, {"stays": 1.5, "new": 2.0})
+    metrics.page_rates(PageRates(3.0, 1, {}, {}, looked_at, {}))
+    assert looked_at.seen == [{"old", "stays"}]
+    assert shown(metrics, "burstwatch_natural_rate", "detector") == {"stays", "new"}
+    metrics.partitions([("watch", 0, (1, 2.0, 3.0, 4.0)), ("watch", 1, (1, 2.0, 3.0, 4.0))])
+    metrics.partitions([("watch", 1, (5, 2.0, None, 4.0))])
+    assert shown(metrics, "burstwatch_partition_lag", "partition") == {"1"}
+    assert shown(metrics, "burstwatch_partition_checkpoint_age_seconds", "partition") == set()
 
 
 def test_a_bad_reload_keeps_the_time_of_the_last_good_one(metrics: Metrics) -> None:

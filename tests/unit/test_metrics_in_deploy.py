@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,55 @@ def test_promtool_accepts_the_configuration_and_its_rules() -> None:
 @pytest.mark.parametrize("tests", ["burstwatch.rules.test.yml", "burstwatch.promise.test.yml"])
 def test_the_rules_fire_when_they_should_and_not_before(tests: str) -> None:
     assert promtool("test", "rules", RULES.with_name(tests)) == ""
+
+
+def series_of(before: Metrics, after: Metrics) -> list[dict[str, str]]:
+    """What Prometheus has of a process that showed one thing for ten minutes and another for ten more."""
+    was = before.values()
+    return [
+        {
+            "series": f"{name}{{{','.join(f'{k}={json.dumps(v)}' for k, v in (*labels, ('job', 'burstwatch')))}}}",
+            "values": f"{was.get((name, labels), '_')}x10 {now}x10",
+        }
+        for (name, labels), now in after.values().items()
+        if name.startswith("burstwatch_")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rule", "happens"),
+    [
+        ("BurstwatchDeadLetters", lambda metrics: metrics.delivery("slack", "dead_letter")),
+        ("BurstwatchEventBreaksStage", lambda metrics: metrics.rejected("poisonous")),
+    ],
+)
+def test_the_first_of_its_kind_is_noticed(tmp_path: Path, rule: str, happens: Callable[[Metrics], None]) -> None:
+    before, after = (Metrics(version="1", runtime="worker") for _ in range(2))
+    for metrics in (before, after):
+        metrics.receivers(["slack"])
+    happens(after)
+    fires = {"expr": f'count(ALERTS{{alertname="{rule}"}})', "exp_samples": [{"labels": "{}", "value": 1}]}
+    told = [{"eval_time": "9m", **fires, "exp_samples": []}, {"eval_time": "15m", **fires}]
+    test = {"interval": "1m", "input_series": series_of(before, after), "promql_expr_test": told}
+    (tmp_path / "test.yml").write_text(yaml.safe_dump({"rule_files": [str(RULES)], "tests": [test]}))
+    assert promtool("test", "rules", tmp_path / "test.yml") == ""
+
+
+def test_of_workers_only_one_of_which_holds_the_incidents_the_promise_is_watched_once(tmp_path: Path) -> None:
+    given = [
+        {"series": f'burstwatch_page_rate_{name}{{job="burstwatch", instance="{instance}"}}', "values": f"{value}x130"}
+        for instance, realised in (("a", 7), ("b", 0))
+        for name, value in (("promised", 3), ("realised", realised))
+    ]
+    labels = '{job="burstwatch", severity="ticket", alertname="BurstwatchPageBudgetOverspent", alertstate="firing"}'
+    fires = {"expr": 'ALERTS{alertstate="firing"}', "eval_time": "100m"}
+    test = {
+        "interval": "1m",
+        "input_series": given,
+        "promql_expr_test": [{**fires, "exp_samples": [{"labels": f"ALERTS{labels}", "value": 1}]}],
+    }
+    (tmp_path / "test.yml").write_text(yaml.safe_dump({"rule_files": [str(RULES)], "tests": [test]}))
+    assert promtool("test", "rules", tmp_path / "test.yml") == ""
 
 
 @pytest.mark.parametrize("expression", [*expressions_of_the_rules(), *expressions_of_the_dashboard()])
