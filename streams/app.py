@@ -13,6 +13,7 @@ from detectors.incidents.life import IncidentSettings, Life
 from detectors.incidents.severity import Scale, SeveritySettings
 from detectors.incidents.stage import Incidents
 from detectors.intake import Intake
+from detectors.intent import Portfolio
 from detectors.judge import Judge
 from detectors.kinds import KINDS
 from detectors.ledger import Ledger
@@ -98,8 +99,9 @@ def build_stages(plan: Plan, prices: PriceTable) -> Stages:
         for shard in range(limits.shards)
     ]
     budget = Budget(plan.page_budget, plan.detectors)
-    life = Life(plan.organisation, plan.initiatives, plan.incidents, Scale(plan.severity, budget), budget)
-    rulebook = Rulebook(plan.rules, plan.initiatives)
+    portfolio = Portfolio(plan.initiatives)
+    life = Life(plan.organisation, portfolio, plan.incidents, Scale(plan.severity, budget), budget)
+    rulebook = Rulebook(plan.rules, portfolio)
     incidents = Incidents(limits.shards, SeriesWatch(wide, local, pooled), Judge(local, pooled), rulebook, life, budget)
     shape = f"views {'; '.join(', '.join(view) or 'all' for view in plan.views)}"
     return Stages(Intake(limits, prices), watches, incidents, shape)
