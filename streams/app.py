@@ -40,6 +40,7 @@ class Plan(msgspec.Struct, frozen=True):
     incidents: IncidentSettings
     initiatives: tuple[Initiative, ...]
     raw_partitions: int = 1
+    links: dict[str, str] = {}
 
 
 class Stages(msgspec.Struct, frozen=True):
@@ -80,6 +81,7 @@ def plan_of(settings: Settings, *, shards: int | None = None, raw_partitions: in
         settings.incidents,
         settings.initiatives,
         raw_partitions,
+        settings.links,
     )
 
 
@@ -100,7 +102,7 @@ def build_stages(plan: Plan, prices: PriceTable) -> Stages:
     ]
     budget = Budget(plan.page_budget, plan.detectors)
     portfolio = Portfolio(plan.initiatives)
-    life = Life(plan.organisation, portfolio, plan.incidents, Scale(plan.severity, budget), budget)
+    life = Life(plan.organisation, portfolio, plan.incidents, Scale(plan.severity, budget), budget, plan.links)
     rulebook = Rulebook(plan.rules, portfolio)
     incidents = Incidents(limits.shards, SeriesWatch(wide, local, pooled), Judge(local, pooled), rulebook, life, budget)
     shape = f"views {'; '.join(', '.join(view) or 'all' for view in plan.views)}"

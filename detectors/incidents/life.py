@@ -7,6 +7,7 @@ that was paged for lately opens the same incident again, so that nobody is woken
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
@@ -25,6 +26,7 @@ from detectors.incidents.severity import RANK, Scale, Weighed
 from detectors.incidents.spending import Spending
 from detectors.intent import Portfolio, judge_intent
 from detectors.judge import Candidate
+from detectors.links import links_of
 from detectors.prices import NANO
 from detectors.standing import Standing, Word
 
@@ -70,6 +72,8 @@ class Life:
         Weighs candidates.
     budget
         Keeps the page budget.
+    links
+        Addresses to fill in for every alert, by name.
     """
 
     def __init__(
@@ -79,8 +83,10 @@ class Life:
         settings: IncidentSettings,
         scale: Scale,
         budget: Budget,
+        links: Mapping[str, str],
     ) -> None:
         self._organisation = organisation
+        self._links = links
         self._portfolio = portfolio
         self._settings = settings
         self._scale = scale
@@ -352,7 +358,8 @@ class Life:
         incident.told_minute, incident.told_excess_usd = minute, incident.excess_usd
         initiative = self._initiative(state, incident.first)
         days = self._days(state, incident.first, initiative)
-        return alert_of(incident, minute, what, days, initiative, because)
+        alert = alert_of(incident, minute, what, days, initiative, because)
+        return msgspec.structs.replace(alert, links=links_of(self._links, alert)) if self._links else alert
 
 
 def note_deployments(state: Lives, new: list[DeploymentEvent], minute: int) -> None:

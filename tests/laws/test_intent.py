@@ -157,6 +157,23 @@ def test_a_decision_that_is_corrected_leaves_nothing_of_the_earlier_one(page: Al
     assert (corrected.intent, corrected.suggested_action) == (page.intent, page.suggested_action)
 
 
+def test_each_alert_has_the_links_that_are_configured_with_what_it_is_about(page: Alert) -> None:
+    links = {
+        "runbook": "https://wiki.example/{detector}#{driver}",
+        "panel": "https://grafana.example/d/1?var-service={service}&var-model={model}&from={onset_ms}",
+    }
+    renamed = [{**e, "service": "bot & co/é"} if e["service"] == "bot" else e for e in DAY.usage]
+    deployments = [{**d, "service": "bot & co/é"} for d in DAY.deployments]
+    a_plan = msgspec.structs.replace(plan(detectors=STEPS), links=links)
+    alerts = run(Stream(renamed, deployments), a_plan).alerts
+    told = next(a for a in alerts if a.scope.get("service") == "bot & co/é")
+    onset_ms = minute_of(told.onset) * 60_000
+    assert told.links == {
+        "runbook": "https://wiki.example/driver_step#input_per_request",
+        "panel": f"https://grafana.example/d/1?var-service=bot%20%26%20co%2F%C3%A9&var-model=&from={onset_ms}",
+    }
+
+
 def test_what_was_spent_is_the_same_after_a_restart() -> None:
     a_plan = plan(detectors=STEPS, initiatives=(planned(1000.0, monthly_budget_usd=10.0),))
     broken = Run(a_plan)
