@@ -20,7 +20,7 @@ async def test_a_firing_alert_opens_an_incident_and_its_end_resolves_it(
     assert (incident.dedup_key, incident.status, incident.triggers) == ("bw-5f0c2a9b", "resolved", 1)
     assert incident.payload["severity"] == "critical"
     assert incident.payload["source"] == "answers"
-    assert "burns $150.25/h above expected" in incident.payload["summary"]
+    assert "burns $150/h above expected" in incident.payload["summary"]
     assert "approved by grace" in incident.payload["custom_details"]["Deployment"]
     assert {link["href"] for link in incident.links} >= {"https://git.example/answers/pull/1841"}
 

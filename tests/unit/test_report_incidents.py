@@ -18,7 +18,7 @@ from streams.report.bars import waterfall
 from streams.report.incidents import MOST_BUCKETS, expected_by_minute, gather, picture_of, without_echoes
 from streams.report.markup import html
 from streams.report.plot import nice_top, time_ticks
-from streams.report.words import usd
+from streams.wording import usd
 from tests.unit.reported import START_MINUTE, TWO_DAYS, alert, deployment, flat, incident, life, spend
 
 
