@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from urllib.parse import quote, urlsplit
 
 from detectors.clock import minute_of
 from detectors.events import Alert
 from detectors.ledger import SPEND_DIMENSIONS
 
 _GIVEN = re.compile(r"\{([^{}]*)\}")
+_ADDRESS = re.compile(r"https?://[\w.:\[\]-]+([/?#].*)?", re.ASCII)
+_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+"""What stands for itself in any part of an address (RFC 3986)."""
 _NAMES = (*SPEND_DIMENSIONS, "principal", "alert_id", "detector", "driver", "severity", "onset_ms")
 """What a link may ask for; ``onset_ms`` is milliseconds since the epoch, as Grafana takes them."""
 
@@ -24,12 +26,7 @@ def wrong_with(template: str) -> str | None:
     >>> wrong_with("ftp://wiki.example")
     'is no address of the web: begin it with https:// and the name of a server'
     """
-    try:
-        parts = urlsplit(_GIVEN.sub("", template))
-    except ValueError:
-        parts = urlsplit("")
-    at_server = _GIVEN.search(template.partition("://")[2].partition("/")[0])
-    if parts.scheme not in ("http", "https") or not parts.hostname or at_server:
+    if not _ADDRESS.fullmatch(template):
         return "is no address of the web: begin it with https:// and the name of a server"
     if set(_GIVEN.sub("", template)) & set('{} <>|"\\`') or not template.isascii() or not template.isprintable():
         return "has a character that no address has, or a brace without its pair: write it as %20 or the like"
@@ -56,6 +53,18 @@ def links_of(templates: Mapping[str, str], alert: Alert) -> dict[str, str]:
     values = {**alert.scope, **own, "severity": alert.severity, "onset_ms": onset_ms}
 
     def filled(given: re.Match[str]) -> str:
-        return quote(values.get(given[1], "").encode(errors="surrogatepass"), safe="")
+        return _quoted(values.get(given[1], ""))
 
     return {name: _GIVEN.sub(filled, template) for name, template in templates.items()}
+
+
+def _quoted(value: str) -> str:
+    """Return a value as it stands in an address.
+
+    Examples
+    --------
+    >>> _quoted("a/b é")
+    'a%2Fb%20%C3%A9'
+    """
+    octets = value.encode(errors="surrogatepass")
+    return "".join(chr(octet) if octet in _UNRESERVED else f"%{octet:02X}" for octet in octets)

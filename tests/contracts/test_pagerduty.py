@@ -89,4 +89,4 @@ async def test_a_digest_is_one_incident_that_is_no_page(pagerduty: PagerDutyServ
         assert (await pager.deliver(DIGEST, "it")).status == "delivered", pagerduty.refused
     (incident,) = pagerduty.incidents
     assert (incident.dedup_key, incident.payload["severity"]) == (DIGEST.alert_id, "info")
-    assert incident.payload["summary"].startswith("While catching up: 2 incidents, over by now, $181.00")
+    assert incident.payload["summary"].startswith("While catching up: 2 incidents, over by now, $181")
