@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 from detectors.admission import NEVER
 from detectors.compiled import compiled
 from detectors.frame import COST, DIMENSIONS, REQUESTS, Key
+from detectors.ledger import SPEND_DIMENSIONS
 from detectors.spends import Spend
 
 _SERVICE, _MODEL = DIMENSIONS.index("service"), DIMENSIONS.index("model")
+_TOLD_APART = [(DIMENSIONS.index(name), name) for name in SPEND_DIMENSIONS]
 
 
 class Accounts(msgspec.Struct):
@@ -37,11 +39,18 @@ class Accounts(msgspec.Struct):
     last: NDArray[np.int32] = msgspec.field(default_factory=lambda: np.zeros(0, np.int32))
     """The closed minute in which spend under each key last became known."""
 
-    def labels(self, service: str) -> Key | None:
-        """Return the newest key of a service: the last one in order, of those of its newest minute."""
-        own = self._keys_of(service)
+    def labels(self, service: str, scope: Mapping[str, str] | None = None) -> Key | None:
+        """Return the newest key of a service: the last one in order, of those of its newest minute.
+
+        Of keys that fit a scope, if one is given and any does; principals are in no key and do not count.
+        """
+        own = self.keys_of(service)
         if not len(own):
             return None
+        wanted = [(place, scope[name]) for place, name in _TOLD_APART if name in scope] if scope else []
+        if wanted:
+            fitting = [key for key in own.tolist() if all(self.keys[key][place] == value for place, value in wanted)]
+            own = np.array(fitting, np.intp) if fitting else own
         newest: Key = max(self.keys[key] for key in own[self.last[own] == self.last[own].max()].tolist())
         return newest
 
@@ -53,11 +62,11 @@ class Accounts(msgspec.Struct):
     def newest_model(self, service: str) -> str:
         """Return the model that a service has used for the shortest time; empty while it has used but one."""
         since: dict[str, int] = {}
-        for key in self._keys_of(service).tolist():
+        for key in self.keys_of(service).tolist():
             since.setdefault(self.keys[key][_MODEL], int(self.first[key]))
         return max(since, key=lambda model: (since[model], model)) if len(since) > 1 else ""
 
-    def _keys_of(self, service: str) -> NDArray[np.intp]:
+    def keys_of(self, service: str) -> NDArray[np.intp]:
         """Numbers of a service's keys that something was spent under, rising."""
         number = self.services.get(service, -1)
         return np.flatnonzero((self.service == number) & (self.last > NEVER))

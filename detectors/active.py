@@ -30,6 +30,7 @@ from detectors.baselines import (
 from detectors.compiled import compiled
 from detectors.frame import LIST_INPUT, LIST_UNCACHED, MEASURES
 from detectors.ledger import ClosedRows
+from detectors.sums import MOST_SUM
 
 WARM_MINUTES = 5
 """Providers keep a prompt for about so long: after a longer silence no cache can hit."""
@@ -138,10 +139,10 @@ def _sum_by_series(
 def _add(values: NDArray[np.int64], warm: bool, summed: NDArray[np.int64]) -> None:
     measures = len(values)
     for measure in range(measures):
-        summed[measure] += values[measure]
+        summed[measure] = min(summed[measure] + values[measure], MOST_SUM)
     if warm:
-        summed[measures] += values[LIST_INPUT]
-        summed[measures + 1] += values[LIST_UNCACHED]
+        summed[measures] = min(summed[measures] + values[LIST_INPUT], MOST_SUM)
+        summed[measures + 1] = min(summed[measures + 1] + values[LIST_UNCACHED], MOST_SUM)
 
 
 @compiled

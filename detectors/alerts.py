@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from typing import cast
 
+import msgspec
+
 from detectors.cause import KEPT_MINUTES, evidence
 from detectors.clock import minute_of, moment_of
-from detectors.events import Alert, Cause, Driver, Feedback, Initiative, State
+from detectors.events import Alert, Cause, Driver, Feedback, Initiative, MonthEnd, State
 from detectors.forecast import DailySpend, forecast
 from detectors.incidents.incident import Incident
 from detectors.prices import NANO
@@ -34,7 +36,6 @@ def alert_of(
         scope["initiative"] = initiative.id
     observed = max(incident.observed_nano / NANO, incident.excess_usd)
     deployment = incident.deployment
-    budget = initiative.monthly_budget_usd if initiative else None
     return Alert(
         alert_id=incident.alert_id,
         state=cast("State", what),
@@ -55,8 +56,8 @@ def alert_of(
         expected_usd=round(max(observed - incident.excess_usd, 0.0), 6),
         excess_usd=round(incident.excess_usd, 6),
         usd_per_hour=round(incident.usd_per_hour, 6),
-        month_end=forecast(spend, minute, incident.usd_per_hour, budget),
-        intent=incident.intent,
+        month_end=_month_end(incident, minute, spend, initiative),
+        intent=incident.meant,
         reason=reason_of(incident),
         suggested_action=action_of(incident),
         detector=first.detector,
@@ -66,6 +67,15 @@ def alert_of(
         decision=incident.decision,
         numbers=first.numbers,
     )
+
+
+def _month_end(incident: Incident, minute: int, spend: DailySpend, initiative: Initiative | None) -> MonthEnd:
+    """Where the month is heading; the budget of a principal, whose spend is not counted, is named and not judged."""
+    budget = initiative.monthly_budget_usd if initiative else None
+    month_end = forecast(spend, minute, incident.usd_per_hour, budget)
+    if initiative is not None and "principal" in initiative.match:
+        return msgspec.structs.replace(month_end, p_over_budget=None)
+    return month_end
 
 
 def _for_and_against(incident: Incident) -> str:
@@ -133,10 +143,12 @@ def _chance(per_year: float) -> str:
 def action_of(incident: Incident) -> str:
     """What to do now."""
     first = incident.first
+    if incident.decision is not None and incident.decision.decision == "intended":
+        return "nothing: this was intended"
     if first.action:
         return first.action
     if incident.intent.verdict == "intentional":
-        return "nothing: this was declared" if incident.decision is None else "nothing: this was intended"
+        return "nothing: this was declared"
     if first.kind == "unpriced_model":
         return "add the model to prices.yaml; until then its spend is unknown, not zero"
     deployment = incident.deployment

@@ -112,7 +112,8 @@ class Budget:
             return
         key, day = f"{detector}\x1f{place}", minute // MINUTES_PER_DAY
         if state.last_episode_day.get(key) != day:
-            state.last_episode_day[key] = day
+            lately = {known: at for known, at in state.last_episode_day.items() if at >= day - 1}
+            state.last_episode_day = {**lately, key: day}
             state.episodes[detector] = state.episodes.get(detector, 0.0) + 1
             state.team_episodes[team] = state.team_episodes.get(team, 0.0) + 1
 

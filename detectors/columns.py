@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from detectors import frame as f
 from detectors.events import UsageEvent
 from detectors.frame import Key, Labels
-from detectors.prices import NANO, Counts, PriceTable
+from detectors.prices import NANO, Counts, ListCost, PriceTable
 
 _COUNTED = {
     f.REQUESTS: attrgetter("requests"),
@@ -94,23 +94,22 @@ def _numbered(keys: list[Key]) -> tuple[Labels, NDArray[np.int32]]:
     return Labels.of_keys(list(places)), np.fromiter(map(places.__getitem__, keys), np.int32, len(keys))
 
 
-def add_dollars(
-    values: NDArray[np.int64],
-    paid_usd: NDArray[np.float64],
-    labels: Labels,
-    key: NDArray[np.int32],
-    minutes: NDArray[np.int32],
-    prices: PriceTable,
-) -> None:
+def list_cost_of(rows: UsageColumns, prices: PriceTable) -> ListCost:
+    """What events cost by the price list; those whose time is none, by that of the first day."""
+    tokens = Counts(*rows.values[[f.INPUT, f.CACHED, f.CACHE_WRITE, f.OUTPUT, f.GPU_MS]])
+    names, codes = rows.labels.names, rows.labels.codes
+    models = [names[code] for code in codes[:, _MODEL].tolist()]
+    providers = [names[code] for code in codes[:, _PROVIDER].tolist()]
+    minutes = np.maximum(rows.minute, np.int32(0))
+    return prices.list_cost(list(zip(providers, models, strict=True)), rows.key, minutes, tokens)
+
+
+def add_dollars(values: NDArray[np.int64], paid_usd: NDArray[np.float64], listed: ListCost) -> None:
     """Fill in what was paid, what the list asks, and what nobody priced.
 
     What a source told is believed; what it did not is priced from the list; what neither knows is unpriced: its
     requests are counted and its cost is not taken for zero.
     """
-    tokens = Counts(*values[[f.INPUT, f.CACHED, f.CACHE_WRITE, f.OUTPUT, f.GPU_MS]])
-    models = [labels.names[code] for code in labels.codes[:, _MODEL].tolist()]
-    providers = [labels.names[code] for code in labels.codes[:, _PROVIDER].tolist()]
-    listed = prices.list_cost(list(zip(providers, models, strict=True)), key, minutes, tokens)
     told, known = ~np.isnan(paid_usd), listed.known
     paid = np.rint(np.nan_to_num(paid_usd) * NANO).astype(np.int64)
     values[f.COST] = np.where(told, paid, listed.total_nano)

@@ -16,6 +16,8 @@ from detectors.events import DRIVERS
 from detectors.prices import NANO
 
 (REQUESTS, INPUT, OUTPUT, CACHE, MIX, UNIT, IDLE_GPU) = range(len(DRIVERS))
+_MOST_NANO = 1e18
+"""A thousand million dollars: nine of them fit 64 bits."""
 
 
 def contributions(before: Floats, after: Floats) -> NDArray[np.int64]:
@@ -43,7 +45,7 @@ def contributions(before: Floats, after: Floats) -> NDArray[np.int64]:
     for factors in (_input_factors, _output_factors):
         _add_product(parts, factors(before), factors(after))
     parts[:, IDLE_GPU] += after[:, GPU] - before[:, GPU]
-    nano = np.rint(parts * NANO).astype(np.int64)
+    nano = _nano(parts)
     largest = np.abs(nano).argmax(axis=1)
     nano[np.arange(len(nano)), largest] += total - nano.sum(axis=1)
     return nano
@@ -51,7 +53,12 @@ def contributions(before: Floats, after: Floats) -> NDArray[np.int64]:
 
 def spend_nano(totals: Floats) -> NDArray[np.int64]:
     """Nano-dollars of tokens and GPUs, shape (rows, totals) to (rows,)."""
-    return np.rint((totals[:, PAID] + totals[:, GPU]) * NANO).astype(np.int64)
+    return _nano(totals[:, PAID] + totals[:, GPU])
+
+
+def _nano(usd: Floats) -> NDArray[np.int64]:
+    """Nano-dollars, held at so many that those of all drivers together fit 64 bits."""
+    return np.rint(np.clip(usd * NANO, -_MOST_NANO, _MOST_NANO)).astype(np.int64)
 
 
 def _input_factors(totals: Floats) -> tuple[list[tuple[int, Floats]], Floats]:

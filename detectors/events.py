@@ -116,11 +116,10 @@ class Feedback(msgspec.Struct, frozen=True, gc=False):
     decision: Decision
     by: Name
     why: Annotated[str, Meta(max_length=2048)] = ""
-    id: OptionalName = ""
 
 
 class PlannedBurst(msgspec.Struct, frozen=True, rename={"start": "from", "end": "to"}, forbid_unknown_fields=True):
-    """A window in which an initiative may spend up to a ceiling; the ceiling is for all of the matched spend."""
+    """A window in which an initiative may spend up to a ceiling; the ceiling is for all that belongs to it."""
 
     start: Timestamp
     end: Timestamp
@@ -167,11 +166,12 @@ class MonthEnd(msgspec.Struct, frozen=True):
 
 
 class Intent(msgspec.Struct, frozen=True):
-    """What the spend was meant for."""
+    """What the spend was meant for; ``reason`` says which plan covers it, or why none does."""
 
     initiative: str | None
     verdict: Literal["intentional", "accidental", "undeclared"]
     approver: str | None
+    reason: str = ""
 
 
 class Alert(msgspec.Struct, frozen=True):

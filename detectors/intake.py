@@ -16,17 +16,20 @@ from numpy.typing import NDArray
 
 from detectors import frame as f
 from detectors.admission import NEVER, IntakeSettings, Placed, is_sound, place, why_out_of_time, why_unsound
-from detectors.columns import UsageColumns, add_dollars
+from detectors.columns import UsageColumns, add_dollars, list_cost_of
 from detectors.decode import Mistake, Reader, Reason
-from detectors.events import DeploymentEvent, Feedback, UsageEvent
+from detectors.events import MOST_USD, DeploymentEvent, Feedback, UsageEvent
 from detectors.frame import Frame, Labels, used_of
 from detectors.pages import OnePage
-from detectors.prices import PriceTable
+from detectors.prices import ListCost, PriceTable
 from detectors.raw import RawBatch, RawMessage
 from detectors.usage_reader import UsageReader
 
 E = TypeVar("E", DeploymentEvent, Feedback)
 _SERVICE = f.DIMENSIONS.index("service")
+
+TOO_DEAR = f"costs over {MOST_USD:,.0f} USD a minute by the price list: check its counts and its model's price"
+"""Said of one event."""
 
 KEPT_BYTES = 4_000_000
 """So much of a refused event is kept at most."""
@@ -151,7 +154,7 @@ class Intake:
         return len(message.payload) <= most
 
     def _refuse(
-        self, messages: RawBatch, rows: UsageColumns, received: NDArray[np.int32], placed: Placed
+        self, messages: RawBatch, rows: UsageColumns, received: NDArray[np.int32], placed: Placed, listed: ListCost
     ) -> Iterator[Reject]:
         """Say of each event that is not taken why."""
         opened, told = -1, dict[int, tuple[UsageEvent, bytes]]()
@@ -161,21 +164,25 @@ class Intake:
             if number != opened:  # its rows stand together: each message is taken apart once
                 opened, told = number, self._usage.events(message.payload)
             event, item = told[index]
-            why = why_unsound(rows.values[:, row]) or why_out_of_time(
-                self.settings, event.time, minute, int(received[row]), int(placed.high[row])
-            )
+            why = why_unsound(rows.values[:, row])
+            if why is None and listed.too_dear[row] and minute != NEVER:
+                why = "out_of_range", TOO_DEAR
+            if why is None:
+                why = why_out_of_time(self.settings, event.time, minute, int(received[row]), int(placed.high[row]))
             yield _reject(message, Mistake(index, *why, item))
 
     def _admit(self, messages: RawBatch, rows: UsageColumns, high: int, rejects: list[Reject]) -> Frame:
         """One frame of all shards' rows that are taken."""
         received = messages.received_minute[rows.message]
-        placed = place(self.settings, rows.minute, received, is_sound(rows.values), high)
+        listed = list_cost_of(rows, self._prices)
+        placed = place(self.settings, rows.minute, received, is_sound(rows.values) & ~listed.too_dear, high)
         if not placed.taken.all():
-            rejects.extend(self._refuse(messages, rows, received, placed))
+            rejects.extend(self._refuse(messages, rows, received, placed, listed))
             kept = np.flatnonzero(placed.taken)
-            rows, placed = rows.of(kept), Placed(placed.taken[kept], placed.minute[kept], placed.high[kept])
+            rows, listed = rows.of(kept), listed.of(kept)
+            placed = Placed(placed.taken[kept], placed.minute[kept], placed.high[kept])
         offset = messages.offset[rows.message]
-        add_dollars(rows.values, rows.paid_usd, rows.labels, rows.key, placed.minute, self._prices)
+        add_dollars(rows.values, rows.paid_usd, listed)
         return Frame(
             0, 0, 0, 0, rows.labels, rows.key, offset, placed.minute, placed.high, rows.identity, rows.values, []
         )  # fmt: skip

@@ -22,6 +22,7 @@ from detectors.clock import minute_of
 from detectors.events import DeploymentEvent, Feedback
 from detectors.frame import Frame, Key, Labels
 from detectors.labels import empty_table, number_rows
+from detectors.sums import sums_of
 
 
 class RowBatch(msgspec.Struct):
@@ -213,7 +214,7 @@ def _sum_up(batches: list[tuple[int, RowBatch]]) -> ClosedRows:
     at, key, minute = at[order], key[order], minute[order]
     values = np.take(np.concatenate([b.values for _, b in batches], axis=1), order, axis=1)
     if len(starts) < len(order):
-        values = np.add.reduceat(values, starts, axis=1)
+        values = sums_of(values, starts)
     minutes, first = np.unique(at[starts], return_index=True)
     return ClosedRows(
         minutes.astype(np.int32), np.append(first, len(starts)).astype(np.int64), key[starts], minute[starts], values

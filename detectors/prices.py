@@ -13,8 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.clock import MINUTES_PER_DAY
+from detectors.events import MOST_USD
 
 NANO = 1_000_000_000
+_MOST_NANO = MOST_USD * NANO
+_RATES_KEPT = 100_000
 
 
 class Rates(msgspec.Struct, frozen=True):
@@ -35,7 +38,8 @@ class ListCost(msgspec.Struct, frozen=True):
     """Nano-dollars by the price list, an array element for each row.
 
     ``input_nano`` is what all input cost with its cache, ``uncached_nano`` what it would have cost without,
-    ``total_nano`` input, output and GPU. ``known`` is False where nobody priced the model.
+    ``total_nano`` input, output and GPU. ``known`` is False where nobody priced the model, ``too_dear`` is True where
+    any of it would be more than one event may cost; there, the amounts say nothing.
     """
 
     total_nano: NDArray[np.int64]
@@ -43,6 +47,11 @@ class ListCost(msgspec.Struct, frozen=True):
     uncached_nano: NDArray[np.int64]
     gpu_nano: NDArray[np.int64]
     known: NDArray[np.bool_]
+    too_dear: NDArray[np.bool_]
+
+    def of(self, rows: NDArray[np.intp]) -> ListCost:
+        """Return the cost of some of the rows."""
+        return ListCost(*(column[rows] for column in msgspec.structs.astuple(self)))
 
 
 class PriceTable:
@@ -62,6 +71,8 @@ class PriceTable:
         """Rates of a model on a day since the epoch, or None if nobody priced it."""
         key = (provider, model, day)
         if key not in self._seen:
+            if len(self._seen) >= _RATES_KEPT:
+                self._seen.clear()
             self._seen[key] = self._lookup(*key)
         return self._seen[key]
 
@@ -97,10 +108,12 @@ class PriceTable:
         paid_in = fresh * price[0] + counts.cached_tokens * price[1] + counts.cache_write_tokens * price[2]
         gpu = np.rint(counts.gpu_ms * price[4] / 1000)
         total = np.rint(paid_in) + np.rint(counts.output_tokens * price[3]) + gpu
-        as_int = [
-            np.asarray(x, np.int64) for x in (total, np.rint(paid_in), np.rint(counts.input_tokens * price[0]), gpu)
-        ]
-        return ListCost(as_int[0], as_int[1], as_int[2], as_int[3], known)
+        uncached = np.rint(counts.input_tokens * price[0])
+        too_dear = ~((total <= _MOST_NANO) & (np.abs(paid_in) <= _MOST_NANO) & (uncached <= _MOST_NANO))
+        if too_dear.any():  # beyond that, a float need not fit a whole number
+            total, paid_in, uncached, gpu = (np.where(too_dear, 0.0, x) for x in (total, paid_in, uncached, gpu))
+        as_int = [np.asarray(x, np.int64) for x in (total, np.rint(paid_in), uncached, gpu)]
+        return ListCost(as_int[0], as_int[1], as_int[2], as_int[3], known, too_dear)
 
 
 class Counts(msgspec.Struct, frozen=True):

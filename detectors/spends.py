@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from detectors.frame import DIMENSIONS, Key
 from detectors.ledger import ClosedRows, grouped, without_principal
+from detectors.sums import sums_of
 
 _SOURCE = DIMENSIONS.index("source")
 
@@ -76,7 +77,7 @@ class Spends:
         order, starts = grouped(key, closed.minute, at)
         values = closed.values
         if len(order):
-            values = np.add.reduceat(np.take(closed.values, order, axis=1), starts, axis=1)
+            values = sums_of(np.take(closed.values, order, axis=1), starts)
         first = order[starts]
         key, minute = key[first], closed.minute[first]
         bounds = np.append(np.searchsorted(at[first], closed.at), len(first)).tolist()

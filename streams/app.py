@@ -13,6 +13,7 @@ from detectors.incidents.life import IncidentSettings, Life
 from detectors.incidents.severity import Scale, SeveritySettings
 from detectors.incidents.stage import Incidents
 from detectors.intake import Intake
+from detectors.intent import Portfolio
 from detectors.judge import Judge
 from detectors.ledger import Ledger
 from detectors.prices import PriceTable
@@ -38,6 +39,7 @@ class Plan(msgspec.Struct, frozen=True):
     incidents: IncidentSettings
     initiatives: tuple[Initiative, ...]
     raw_partitions: int = 1
+    links: dict[str, str] = {}
 
 
 class Stages(msgspec.Struct, frozen=True):
@@ -73,6 +75,7 @@ def plan_of(settings: Settings, *, shards: int | None = None, raw_partitions: in
         settings.incidents,
         settings.initiatives,
         raw_partitions,
+        settings.links,
     )
 
 
@@ -92,8 +95,9 @@ def build_stages(plan: Plan, prices: PriceTable) -> Stages:
         for shard in range(limits.shards)
     ]
     budget = Budget(plan.page_budget, plan.detectors)
-    life = Life(plan.organisation, plan.initiatives, plan.incidents, Scale(plan.severity, budget), budget)
-    rulebook = Rulebook(plan.rules, plan.initiatives)
+    portfolio = Portfolio(plan.initiatives)
+    life = Life(plan.organisation, portfolio, plan.incidents, Scale(plan.severity, budget), budget, plan.links)
+    rulebook = Rulebook(plan.rules, portfolio)
     incidents = Incidents(limits.shards, SeriesWatch(wide, local, pooled), Judge(local, pooled), rulebook, life, budget)
     shape = f"views {'; '.join(', '.join(view) or 'all' for view in plan.views)}"
     return Stages(Intake(limits, prices), watches, incidents, shape)

@@ -51,6 +51,14 @@ class Incident(msgspec.Struct):
     """What somebody decided of it, the newest."""
 
     @property
+    def meant(self) -> Intent:
+        """What its spend was meant for, by who decided so, else as it was judged."""
+        said = self.decision
+        if said is None or said.decision != "intended":
+            return self.intent
+        return Intent(self.intent.initiative, "intentional", said.by, said.why)
+
+    @property
     def is_settled(self) -> bool:
         """Whether somebody said that there is nothing to do about it."""
         return self.decision is not None and self.decision.decision in ("intended", "false")

@@ -7,22 +7,26 @@ that was paged for lately opens the same incident again, so that nobody is woken
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from detectors import cause, intent
+from detectors import cause
 from detectors.admission import NEVER
 from detectors.alerts import alert_of
 from detectors.budget import Budget, BudgetState
 from detectors.clock import MINUTES_PER_DAY, minute_of
 from detectors.events import Alert, DeploymentEvent, Feedback, Initiative, Intent, Severity
+from detectors.forecast import DailySpend
 from detectors.incidents.incident import Incident, alert_id_of
 from detectors.incidents.places import family_of, onset_of, place_of
 from detectors.incidents.severity import RANK, Scale, Weighed
 from detectors.incidents.spending import Spending
+from detectors.intent import Portfolio, judge_intent
 from detectors.judge import Candidate
+from detectors.links import links_of
 from detectors.prices import NANO
 from detectors.standing import Standing, Word
 
@@ -60,7 +64,7 @@ class Life:
     ----------
     organisation
         Part of every alert id.
-    initiatives
+    portfolio
         What was declared.
     settings
         When incidents end.
@@ -68,18 +72,22 @@ class Life:
         Weighs candidates.
     budget
         Keeps the page budget.
+    links
+        Addresses to fill in for every alert, by name.
     """
 
     def __init__(
         self,
         organisation: str,
-        initiatives: tuple[Initiative, ...],
+        portfolio: Portfolio,
         settings: IncidentSettings,
         scale: Scale,
         budget: Budget,
+        links: Mapping[str, str],
     ) -> None:
         self._organisation = organisation
-        self._initiatives = initiatives
+        self._links = links
+        self._portfolio = portfolio
         self._settings = settings
         self._scale = scale
         self._budget = budget
@@ -155,8 +163,6 @@ class Life:
         if was is not None and (was.time, was.decision, was.by) >= (feedback.time, feedback.decision, feedback.by):
             return []
         incident.decision = feedback
-        if feedback.decision == "intended":
-            incident.intent = Intent(incident.intent.initiative, "intentional", feedback.by)
         counted = was is not None and was.decision == "false"
         if feedback.decision == "false" and incident.first.is_by_chance and not counted:
             first = incident.first
@@ -173,7 +179,7 @@ class Life:
         """Count what open incidents' services spend."""
         for incident in state.open.values():
             service = incident.first.name.scope().get("service", "")
-            incident.observed_nano += state.spending.nano_of(service, minute)
+            incident.observed_nano += state.spending.nano_in(minute, state.spending.accounts.keys_of(service))
 
     def _add(self, state: Lives, key: str, incident: Incident, found: Candidate) -> list[Alert]:
         """Add a candidate to an open incident; tell of it if it is worse than was told, or has grown."""
@@ -182,11 +188,13 @@ class Life:
         if incident.is_settled:
             return []
         if incident.severity != "page":
-            weighed = self._weigh(state, found, incident.intent)
+            meant = self._meant(state, found)
+            weighed = self._weigh(state, found, meant)
             if (former := self._former(state, found, weighed)) is not None:
                 ended = self._end(state, key, found.minute, f"goes on as {former.alert_id}")
                 return [ended, self._reopen(state, key, former, found)]
             if RANK[weighed.severity] > RANK[incident.severity]:
+                incident.intent = meant
                 return [self._raise(state, incident, found, weighed)]
         return self._tell_if_grown(state, incident, found.minute)
 
@@ -305,13 +313,35 @@ class Life:
         return self._scale.weigh(state.budget, found, meant, place_of(found), rests=self._rests(state, found))
 
     def _meant(self, state: Lives, found: Candidate) -> Intent:
-        spent = state.spending.usd_last_hour(found.name.scope().get("service", ""), found.minute)
-        return intent.judge_intent(self._initiative(state, found), found.minute, spent)
+        initiative = self._initiative(state, found)
+        spent = 0.0 if initiative is None else self._usd_last_hour(state, found, initiative)
+        return judge_intent(initiative, found.minute, spent)
+
+    def _usd_last_hour(self, state: Lives, found: Candidate, initiative: Initiative) -> float:
+        """What all that belongs to an initiative cost in the hour up to a candidate.
+
+        Of one that is matched by principal, whose spend is not counted by key: what the place of the candidate cost.
+        """
+        spending = state.spending
+        if "principal" in initiative.match:
+            keys = spending.keys_in(found.name.scope())
+        else:
+            keys = self._portfolio.keys_of(initiative, spending.accounts, found.minute)
+        return spending.usd_last_hour(found.minute, keys)
 
     def _initiative(self, state: Lives, found: Candidate) -> Initiative | None:
-        scope = found.name.scope()
-        named = next((i for i in self._initiatives if i.id == scope.get("initiative")), None)
-        return named or intent.initiative_of(self._initiatives, state.spending.labels_of(scope))
+        if not found.is_by_chance and (spoken_of := self._portfolio.named(found.name.scope().get("initiative", ""))):
+            return spoken_of
+        return self._portfolio.initiative_of(state.spending.labels_of(found.name.scope()), found.minute)
+
+    def _days(self, state: Lives, found: Candidate, initiative: Initiative | None) -> DailySpend:
+        """Days of what a budget is for, where there is one; else of the place."""
+        spending, scope = state.spending, found.name.scope()
+        if initiative is None or "principal" in initiative.match:
+            return spending.days_of(spending.keys_in(scope))
+        if initiative.monthly_budget_usd is None and scope.get("initiative") != initiative.id:
+            return spending.days_of(spending.keys_in(scope))
+        return spending.days_of(self._portfolio.keys_of(initiative, spending.accounts, found.minute))
 
     def _explain(self, state: Lives, incident: Incident, found: Candidate) -> None:
         service = found.name.scope().get("service")
@@ -329,8 +359,10 @@ class Life:
     def _alert(self, state: Lives, incident: Incident, minute: int, what: str, because: str = "quiet again") -> Alert:
         incident.sequence += 1
         incident.told_minute, incident.told_excess_usd = minute, incident.excess_usd
-        days = state.spending.days_of(incident.first.name.scope())
-        return alert_of(incident, minute, what, days, self._initiative(state, incident.first), because)
+        initiative = self._initiative(state, incident.first)
+        days = self._days(state, incident.first, initiative)
+        alert = alert_of(incident, minute, what, days, initiative, because)
+        return msgspec.structs.replace(alert, links=links_of(self._links, alert)) if self._links else alert
 
 
 def note_deployments(state: Lives, new: list[DeploymentEvent], minute: int) -> None:

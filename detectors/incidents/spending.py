@@ -1,4 +1,4 @@
-"""What the organisation spent, as the incidents stage counts it: by service and day, and in the last hour."""
+"""What the organisation spent, as the incidents stage counts it: by labels and day, and in the last hour."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from detectors.clock import MINUTES_PER_DAY, MINUTES_PER_HOUR
 from detectors.compiled import compiled
 from detectors.forecast import DailySpend
 from detectors.frame import DIMENSIONS, MEASURES
-from detectors.ledger import ClosedRows
+from detectors.ledger import SPEND_DIMENSIONS, ClosedRows
 from detectors.prices import NANO
 from detectors.room import with_room
 from detectors.spends import Spend
+from detectors.sums import MOST_SUM
 
+_COUNTED_BY = frozenset(SPEND_DIMENSIONS)
 _DAYS = 32
 """A month and a day."""
 
@@ -38,50 +40,59 @@ class Spent(NamedTuple):
 
 
 class Spending(msgspec.Struct):
-    """Who spent under which labels, and how much by service."""
+    """Who spent under which labels, and how much."""
 
     accounts: Accounts = msgspec.field(default_factory=Accounts)
-    services: Spent = msgspec.field(default_factory=lambda: nothing_spent(0))
-    organisation: Spent = msgspec.field(default_factory=lambda: nothing_spent(1))
-    """One row: all of them together."""
+    spent: Spent = msgspec.field(default_factory=lambda: nothing_spent(0))
+    """A row a key of the accounts."""
 
     def count(self, booked: Booked) -> None:
         """Add what became known in a minute."""
         note_spent(self.accounts, booked)
-        self.services = with_room(self.services, len(self.accounts.services), nothing_spent)
-        _count(self.services, booked.service, booked.at, booked.nano)
-        _count(self.organisation, np.zeros_like(booked.service), booked.at, booked.nano)
+        self.spent = with_room(self.spent, len(self.accounts.keys), nothing_spent)
+        _count(self.spent, booked.key, booked.at, booked.nano)
 
-    def nano_of(self, service: str, minute: int) -> int:
-        """What a service spent in a minute of the last hour."""
-        number, place = self.accounts.services.get(service), minute % MINUTES_PER_HOUR
-        if number is None or self.services.minute[number, place] != minute:
-            return 0
-        return int(self.services.minute_nano[number, place])
+    def nano_in(self, minute: int, keys: NDArray[np.intp]) -> int:
+        """What was spent under some keys in a minute of the last hour."""
+        place = minute % MINUTES_PER_HOUR
+        now = self.spent.minute[keys, place] == minute
+        return sum(self.spent.minute_nano[keys, place][now].tolist())
 
-    def usd_last_hour(self, service: str, minute: int) -> float:
-        """What a service spent in the hour up to a minute."""
-        number = self.accounts.services.get(service)
-        if number is None:
-            return 0.0
-        lately = self.services.minute[number] > minute - MINUTES_PER_HOUR
-        return int(self.services.minute_nano[number, lately].sum()) / NANO
+    def usd_last_hour(self, minute: int, keys: NDArray[np.intp]) -> float:
+        """What was spent under some keys in the hour up to a minute."""
+        lately = self.spent.minute[keys] > minute - MINUTES_PER_HOUR
+        return float(sum(self.spent.minute_nano[keys][lately].tolist()) / NANO)
 
-    def labels_of(self, scope: dict[str, str]) -> dict[str, str]:
-        """All that is known of a scope: the labels of its service, and its own."""
-        key = self.accounts.labels(scope.get("service", ""))
+    def days_of(self, keys: NDArray[np.intp]) -> DailySpend:
+        """What was spent under some keys by day."""
+        own, spent = keys[self.spent.first_day[keys] > NEVER], self.spent
+        if not len(own):
+            return DailySpend()
+        nano = {int(spent.first_day[own].min()): 0}
+        day, of_day = spent.day[own], spent.day_nano[own]
+        held = day > NEVER
+        for at, usd in zip(day[held].tolist(), of_day[held].tolist(), strict=True):
+            nano[at] = nano.get(at, 0) + usd
+        return DailySpend(nano)
+
+    def keys_in(self, scope: Mapping[str, str]) -> NDArray[np.intp]:
+        """Return the keys whose spend a scope holds: of its service, else of its other labels; rising.
+
+        Keys do not tell principals apart. A service is looked at as a whole, whichever model of it a scope names.
+        """
+        accounts, service = self.accounts, scope.get("service")
+        if service is not None:
+            return accounts.keys_of(service)
+        wanted = [(DIMENSIONS.index(name), value) for name, value in scope.items() if name in _COUNTED_BY]
+        fits = [all(key[place] == value for place, value in wanted) for key in accounts.keys]
+        return np.flatnonzero(np.array(fits, bool))
+
+    def labels_of(self, scope: Mapping[str, str]) -> dict[str, str]:
+        """All that is known of a scope: the newest labels of its service that fit it, and its own."""
+        service = scope.get("service")
+        key = None if service is None else self.accounts.labels(service, scope)
         known = dict(zip(DIMENSIONS, key, strict=True)) if key else {}
         return {**known, **scope}
-
-    def days_of(self, scope: dict[str, str]) -> DailySpend:
-        """What the service of a scope spent by day; of the whole organisation where it names none."""
-        service = scope.get("service", "")
-        spent, row = (self.services, self.accounts.services.get(service)) if service else (self.organisation, 0)
-        if row is None or spent.first_day[row] == NEVER:
-            return DailySpend()
-        held = np.flatnonzero(spent.day[row] > NEVER)
-        nano = zip(spent.day[row, held].tolist(), spent.day_nano[row, held].tolist(), strict=True)
-        return DailySpend({int(spent.first_day[row]): 0, **dict(nano)})
 
 
 @compiled
@@ -96,12 +107,12 @@ def _count(spent: Spent, spender: NDArray[np.int32], at: NDArray[np.int32], nano
         if int(spent.day[number, place]) < day:
             spent.day[number, place], spent.day_nano[number, place] = day, 0
         if int(spent.day[number, place]) == day:
-            spent.day_nano[number, place] += usd
+            spent.day_nano[number, place] = min(spent.day_nano[number, place] + usd, MOST_SUM)
         place = minute % MINUTES_PER_HOUR
         if int(spent.minute[number, place]) < minute:
             spent.minute[number, place], spent.minute_nano[number, place] = minute, 0
         if int(spent.minute[number, place]) == minute:
-            spent.minute_nano[number, place] += usd
+            spent.minute_nano[number, place] = min(spent.minute_nano[number, place] + usd, MOST_SUM)
 
 
 def nothing_spent(rows: int) -> Spent:

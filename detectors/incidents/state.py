@@ -55,18 +55,18 @@ class IncidentsState(msgspec.Struct):
 
 
 class _Rest(msgspec.Struct, frozen=True):
-    """What is small; the minutes of reports that wait in the order in which they stand; room for services."""
+    """What is small; the minutes of reports that wait in the order in which they stand; room for keys."""
 
     state: IncidentsState
     waiting: list[int]
-    services: int
+    keys: int
 
 
 class IncidentsPages:
     """What was written of the state of the incidents stage.
 
-    A service's row of what it spent changes in the minutes in which something of it becomes known, and each of its
-    keys remembers the last of them: so the rows that have changed are known as those of series are.
+    A key's row of what was spent changes in the minutes in which something of it becomes known, and it remembers the
+    last of them: so the rows that have changed are known as those of series are.
 
     Parameters
     ----------
@@ -110,19 +110,19 @@ class IncidentsPages:
         yield from self._keys.changes(accounts.keys, accounts.service)
         yield from self._services.changes(list(accounts.services))
         yield from page("spent_under", (accounts.first, accounts.last))
-        changed = np.zeros(len(spending.services.first_day), bool)
-        changed[accounts.service[accounts.last > self._last_minute]] = True
-        yield from self._spent.changes([*spending.services], changed)
+        changed = np.zeros(len(spending.spent.first_day), bool)
+        changed[: len(accounts.last)] = accounts.last > self._last_minute
+        yield from self._spent.changes([*spending.spent], changed)
         self._last_minute = int(accounts.last.max(initial=NEVER))
 
     def _rest(self, state: IncidentsState) -> _Rest:
         spending = state.lives.spending
-        kept = replace(self._empty.lives.spending, organisation=spending.organisation)
+        kept = replace(self._empty.lives.spending)
         kept.accounts = replace(kept.accounts, sources=spending.accounts.sources)
         bare = replace(
             state, wide=self._empty.wide, waiting={}, lives=replace(state.lives, spending=kept), pooled=[], rules={}
         )
-        return _Rest(bare, list(state.waiting), len(spending.services.first_day))
+        return _Rest(bare, list(state.waiting), len(spending.spent.first_day))
 
     def load(self, pages: Pages) -> IncidentsState:
         """Return the state of its pages, which are taken out; a rule that is new begins anew."""
@@ -135,8 +135,8 @@ class IncidentsPages:
         first, last = read(pages, "spent_under", tuple[np.ndarray, np.ndarray])
         numbers = {name: number for number, name in enumerate(services)}
         spending.accounts = Accounts(keys, numbers, spending.accounts.sources, service, first, last)
-        spending.services = nothing_spent(rest.services)
-        self._spent.load(pages, [*spending.services])
+        spending.spent = nothing_spent(rest.keys)
+        self._spent.load(pages, [*spending.spent])
         self._last_minute = int(last.max(initial=NEVER))
         state.pooled = self._judge.decode(read(pages, "pooled", list[bytes]))
         rules = {

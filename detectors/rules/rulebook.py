@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from detectors import codec, intent
+from detectors import codec
 from detectors.accounts import Accounts, Booked
-from detectors.events import Initiative, Severity
-from detectors.frame import DIMENSIONS, Key
+from detectors.events import Severity
+from detectors.intent import Portfolio, has_expired, is_current
 from detectors.judge import Candidate
 from detectors.rules.rule import Bill, Rule, lines_of
 
@@ -21,17 +22,18 @@ class Rulebook:
     ----------
     rules
         Those that are on.
-    initiatives
+    portfolio
         What was declared.
     """
 
-    def __init__(self, rules: tuple[Rule, ...], initiatives: tuple[Initiative, ...]) -> None:
+    def __init__(self, rules: tuple[Rule, ...], portfolio: Portfolio) -> None:
         self._rules = rules
-        self._initiatives = initiatives
-        self._known_of: list[Key] | None = None
-        self._experiments: dict[int, Initiative] = {}
-        """By key."""
-        self._is_declared, self._is_experiment = np.zeros((2, 0), bool)
+        self._portfolio = portfolio
+        experiments = [initiative.intent == "experiment" for initiative in portfolio.initiatives]
+        self._is_experiment = np.array([*experiments, False])
+        """By place in the portfolio, the last one of what belongs to no initiative."""
+        self._declared: tuple[int, NDArray[np.bool_]] = (-1, self._is_experiment)
+        """A period, and what counts as declared in it; by place, too."""
 
     def start(self) -> dict[str, Any]:
         """Return each rule's state before the first minute."""
@@ -64,29 +66,26 @@ class Rulebook:
         """
         if not self._rules:
             return []
-        self._know(accounts)
-        of_experiments = lines_of(booked, accounts, self._is_experiment[booked.key])
-        experiments = [(self._experiments[line.key], line) for line in of_experiments]
-        bill = Bill(booked, accounts, ~self._is_declared[booked.key], experiments)
+        initiatives, of_key = self._portfolio.initiatives, self._portfolio.of_keys(accounts, booked.minute)
+        own = of_key[booked.key]
+        of_experiments = lines_of(booked, accounts, self._is_experiment[own])
+        experiments = [(initiatives[of_key[line.key]], line) for line in of_experiments]
+        bill = Bill(booked, accounts, ~self._are_declared(booked.minute)[own], experiments)
         found = []
         for rule in self._rules:
             rule.count(states[rule.title], bill)
             if bill.minute // rule.judge_every_minutes > before // rule.judge_every_minutes:
-                findings = rule.judge(states[rule.title], bill.minute, accounts, self._initiatives)
+                findings = rule.judge(states[rule.title], bill.minute, accounts, initiatives)
                 found += [(finding.candidate(rule.title, bill.minute), rule.severity) for finding in findings]
         return found
 
-    def _know(self, accounts: Accounts) -> None:
-        """Look up the initiatives of keys that are new."""
-        if self._known_of is not accounts.keys:
-            self._known_of, self._experiments = accounts.keys, {}
-            self._is_declared, self._is_experiment = np.zeros((2, 0), bool)
-        known = len(self._is_declared)
-        if known == len(accounts.keys):
-            return
-        labels = (dict(zip(DIMENSIONS, key, strict=True)) for key in accounts.keys[known:])
-        new = [intent.initiative_of(self._initiatives, each) for each in labels]
-        experiments = {known + n: each for n, each in enumerate(new) if each and each.intent == "experiment"}
-        self._experiments |= experiments
-        self._is_declared = np.append(self._is_declared, [each is not None for each in new])
-        self._is_experiment = np.append(self._is_experiment, [known + n in experiments for n in range(len(new))])
+    def _are_declared(self, minute: int) -> NDArray[np.bool_]:
+        """Whether what belongs to each initiative counts as declared; an expired experiment has a rule of its own."""
+        period = self._portfolio.period(minute)
+        if period != self._declared[0]:
+            declared = [
+                is_current(one, minute) or (one.intent == "experiment" and has_expired(one, minute))
+                for one in self._portfolio.initiatives
+            ]
+            self._declared = period, np.array([*declared, False])
+        return self._declared[1]

@@ -22,6 +22,7 @@ Dimension = Literal["team", "service", "environment", "initiative", "principal",
 Usd = Annotated[float, Meta(ge=0, le=1e6)]
 VariableName = Annotated[str, Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*$", max_length=128)]
 Text = Annotated[str, Meta(min_length=1, max_length=256)]
+LinkName = Annotated[str, Meta(min_length=1, max_length=48)]
 
 
 class HttpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,6 +93,7 @@ class BurstwatchYaml(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     detectors: Annotated[tuple[Kind, ...], Meta(min_length=1)] = tuple(
         kind() for kind in (*KINDS.values(), *RULES.values())
     )
+    links: dict[LinkName, Annotated[str, Meta(min_length=1, max_length=1024)]] = {}
     http: HttpSettings = HttpSettings()
     state: StateSettings = StateSettings()
     metrics: MetricsSettings = MetricsSettings()

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from detectors.links import wrong_with
 from streams.configuration.mistakes import nearest_word
 from streams.configuration.yaml_check import Checker
 
 
 def check_burstwatch(checker: Checker) -> None:
-    """Check ``burstwatch.yaml``: views, names of detectors, lateness, money."""
+    """Check ``burstwatch.yaml``: views, names of detectors, lateness, promises, links, money."""
     for view in checker.entries("views"):
         dimensions = checker.get(view) or ()
         repeated = sorted({d for d in dimensions if dimensions.count(d) > 1})
@@ -40,6 +41,11 @@ def check_burstwatch(checker: Checker) -> None:
                 f"is above what the organisation gets ({promised.pages_per_week:g} a week): it holds nothing back",
                 severity="warning",
             )
+    for name in checker.names("links"):
+        template = checker.get(f"links.{name}")
+        wrong = None if template is None else wrong_with(template)
+        if wrong is not None:
+            checker.add(f"links.{name}", wrong, found=template)
     page, ticket = checker.get("severity.page.usd_per_hour"), checker.get("severity.ticket.usd_per_hour")
     if page is not None and ticket is not None and page < ticket:
         checker.add(

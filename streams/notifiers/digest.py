@@ -21,9 +21,9 @@ from streams.notifiers.message import (
     at_utc,
     clip,
     lasting,
-    money,
     where,
 )
+from streams.wording import usd
 
 MOST_SHOWN = 12
 """Slack's section takes no more than twelve lines of the longest; the others are counted."""
@@ -80,7 +80,7 @@ def _past(last: Alert) -> PastIncident:
 def message_of_digest(digest: Digest, possible_duplicate: bool = False) -> Message:
     """Return a digest in words, within the limits of :class:`Message`; a possible duplicate says so."""
     many = f"{digest.count} incidents" if digest.count > 1 else "1 incident"
-    burned = f", {money(digest.excess_usd)} above expected" if digest.excess_usd > 0 else ""
+    burned = f", {usd(digest.excess_usd)} above expected" if digest.excess_usd > 0 else ""
     footer = f"{digest.alert_id} · {at_utc(digest.since)} to {at_utc(digest.until)}"
     facts = [Fact(at_utc(past.onset), clip(_line(past), FACT_CHARACTERS)) for past in digest.incidents]
     if digest.count > len(digest.incidents):
@@ -96,5 +96,5 @@ def message_of_digest(digest: Digest, possible_duplicate: bool = False) -> Messa
 
 def _line(past: PastIncident) -> str:
     burning, rest = where(past.scope)
-    burned = f"{money(past.excess_usd)} above expected" if past.excess_usd > 0 else past.reason
+    burned = f"{usd(past.excess_usd)} above expected" if past.excess_usd > 0 else past.reason
     return f"{past.severity}: {burning}, {lasting(past.ended - past.onset)}, {burned}" + (f" ({rest})" if rest else "")

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 import msgspec
 
 from detectors.events import Alert, Cause, DeploymentEvent, MonthEnd
+from streams.wording import DRIVERS, in_order, moment, place, signed_usd, stretch, usd, version_of
 
 HEADLINE_CHARACTERS = 150
 """Slack's header block takes no more."""
@@ -23,22 +24,11 @@ NAME_CHARACTERS = 48
 URL_CHARACTERS = 2048
 MOST_LINKS = 8
 
-_FOREMOST: tuple[str, ...] = ("service", "model", "principal", "team", "initiative")
 _OWNERS = frozenset({"team", "initiative"})
 """Whose it is; the headline says only what it is."""
 _LEAST_PART = 0.05
 """A driver that moved less than this share of the one that moved most is not worth a word."""
 _A_MINUTE = timedelta(minutes=1)
-_DRIVERS = {
-    "requests": "requests",
-    "input_per_request": "input tokens a request",
-    "output_per_request": "output tokens a request",
-    "cache_share": "cached share of input",
-    "model_mix": "mix of models",
-    "unit_price": "price paid",
-    "idle_gpu": "idle GPUs",
-    "unknown": "not known yet",
-}
 
 
 class Fact(msgspec.Struct, frozen=True):
@@ -130,55 +120,14 @@ def short(name: str, limit: int = NAME_CHARACTERS) -> str:
     return f"{name[:half]}…{name[-half:]}"
 
 
-def money(usd: float) -> str:
-    """Return dollars with as many digits as a person needs.
-
-    Examples
-    --------
-    >>> [money(usd) for usd in (0.004, 12.345, 48_200.4, 3_210_000, -7, float("nan"))]
-    ['<$0.01', '$12.35', '$48,200', '$3.2M', '-$7.00', '$?']
-    """
-    if not math.isfinite(usd):
-        return "$?"
-    sign, usd = ("-" if usd < 0 else ""), abs(usd)
-    if usd < 0.005:
-        return "$0" if usd == 0 else f"{sign}<$0.01"
-    if usd < 1000:
-        return f"{sign}${usd:,.2f}"
-    for limit, divisor, unit in ((1e6, 1.0, ""), (1e9, 1e6, "M"), (1e12, 1e9, "B")):
-        if usd < limit:
-            return f"{sign}${usd / divisor:,.1f}{unit}" if unit else f"{sign}${usd:,.0f}"
-    return f"{sign}${usd:.1e}"
-
-
 def lasting(span: timedelta) -> str:
-    """Return a span in the two units that matter.
-
-    Examples
-    --------
-    >>> [lasting(timedelta(minutes=m)) for m in (5, 130, 4500)]
-    ['5 min', '2 h 10 min', '3 d 3 h']
-    """
-    minutes = max(int(span.total_seconds() // 60), 0)
-    if minutes < 60:
-        return f"{minutes} min"
-    if minutes < 1440:
-        return f"{minutes // 60} h {minutes % 60} min"
-    return f"{minutes // 1440} d {minutes % 1440 // 60} h"
+    """Return how long something took."""
+    return stretch(int(span.total_seconds() // 60))
 
 
-def at_utc(moment: datetime) -> str:
-    """Return a moment to the minute.
-
-    Examples
-    --------
-    >>> at_utc(datetime(2026, 10, 9, 9, 14, tzinfo=UTC))
-    '2026-10-09 09:14 UTC'
-    """
-    try:
-        return f"{moment.astimezone(UTC).isoformat(' ', 'minutes')[:16]} UTC"
-    except OverflowError:  # the first or last day that there is
-        return moment.isoformat(" ", "minutes")
+def at_utc(when: datetime) -> str:
+    """Return a moment to the minute, with its zone."""
+    return f"{moment(when)} UTC"
 
 
 def where(scope: dict[str, str]) -> tuple[str, str]:
@@ -190,13 +139,8 @@ def where(scope: dict[str, str]) -> tuple[str, str]:
     ('answers', 'model m-large, team search')
     """
     named = {short(name): short(value) for name, value in scope.items() if tidy(value)}
-    foremost = [name for name in _FOREMOST if name in named]
-    order = foremost + sorted(set(named) - set(foremost))
-    if not order:
-        return "the whole organisation", ""
-    first, *rest = order
-    burning = named[first] if first == "service" else f"{first} {named[first]}"
-    return burning, ", ".join(f"{name} {named[name]}" for name in rest[:6])
+    rest = [f"{name} {named[name]}" for name in in_order(named)[1:]]
+    return place(named), ", ".join(rest[:6])
 
 
 def _headline(alert: Alert) -> str:
@@ -206,13 +150,13 @@ def _headline(alert: Alert) -> str:
         lasted = lasting(alert.time - alert.onset)
         if not _has_dollars(alert):
             return f"Resolved: {burning}, after {lasted}"
-        return f"Resolved: {burning} burned {money(alert.excess_usd)} above expected in {lasted}"
+        return f"Resolved: {burning} burned {usd(alert.excess_usd)} above expected in {lasted}"
     kind = alert.severity.capitalize() if alert.state == "firing" else "Came back" if alert.came_back else "Update"
     if not _has_dollars(alert):
         return f"{kind}: {alert.reason}" if burning in alert.reason else f"{kind}: {burning}: {alert.reason}"
-    so_far = f", {money(alert.excess_usd)} so far" if alert.state == "updated" else ""
+    so_far = f", {usd(alert.excess_usd)} so far" if alert.state == "updated" else ""
     within = f" ({rest})" if rest else ""
-    return f"{kind}: {burning} burns {money(alert.usd_per_hour)}/h above expected{so_far}{within}"
+    return f"{kind}: {burning} burns {usd(alert.usd_per_hour)}/h above expected{so_far}{within}"
 
 
 def _has_dollars(alert: Alert) -> bool:
@@ -239,10 +183,10 @@ def _facts(alert: Alert) -> Iterator[tuple[str, str]]:
 def _how_much(alert: Alert) -> str:
     if not _has_dollars(alert):
         return "not known"
-    parts = f"{money(alert.observed_usd)} spent, {money(alert.expected_usd)} expected"
+    parts = f"{usd(alert.observed_usd)} spent, {usd(alert.expected_usd)} expected"
     if alert.state == "resolved":
-        return f"{money(alert.excess_usd)} above expected in all ({parts})"
-    return f"{money(alert.excess_usd)} above expected so far ({parts})"
+        return f"{usd(alert.excess_usd)} above expected in all ({parts})"
+    return f"{usd(alert.excess_usd)} above expected so far ({parts})"
 
 
 def _since(alert: Alert) -> str:
@@ -254,25 +198,21 @@ def _since(alert: Alert) -> str:
 
 
 def _driver(cause: Cause) -> str:
-    known = {name: usd for name, usd in cause.contributions_usd.items() if math.isfinite(usd)}
-    least = max(0.005, _LEAST_PART * max((abs(usd) for usd in known.values()), default=0.0))
-    moved = {name: usd for name, usd in known.items() if abs(usd) >= least}
+    known = {name: part for name, part in cause.contributions_usd.items() if math.isfinite(part)}
+    least = max(0.005, _LEAST_PART * max((abs(part) for part in known.values()), default=0.0))
+    moved = {name: part for name, part in known.items() if abs(part) >= least}
     own = moved.pop(cause.driver, 0.0)
     others = sorted(moved.items(), key=lambda item: (-abs(item[1]), item[0]))[:3]
-    text = _DRIVERS.get(cause.driver, short(cause.driver)) + (f" {_change(own)}" if own else "")
-    besides = ", ".join(f"{_DRIVERS.get(name, short(name))} {_change(usd)}" for name, usd in others)
+    text = DRIVERS.get(cause.driver, short(cause.driver)) + (f" {signed_usd(own)}" if own else "")
+    besides = ", ".join(f"{DRIVERS.get(name, short(name))} {signed_usd(part)}" for name, part in others)
     return f"{text}; besides {besides}" if besides else text
-
-
-def _change(usd: float) -> str:
-    return f"+{money(usd)}" if usd > 0 else money(usd)
 
 
 def _deployment(alert: Alert) -> str:
     deployment = alert.cause.deployment
     if deployment is None:
         return short(alert.cause.deployment_id) if alert.cause.deployment_id else "none explains it"
-    version = f" {short(deployment.version, 32)}" if tidy(deployment.version) else ""
+    version = f" {short(version_of(deployment), 48)}" if tidy(version_of(deployment)) else ""
     before = alert.onset - deployment.time
     lag = f"{lasting(before)} before the onset" if before >= _A_MINUTE else "with the onset"
     kind = deployment.kind.replace("_", " ")
@@ -286,20 +226,23 @@ def _people(deployment: DeploymentEvent) -> str:
 
 
 def _declared(alert: Alert) -> str:
-    intent = alert.intent
+    intent, said = alert.intent, alert.decision
+    if said is not None and said.decision == "intended":
+        of = f", for initiative {short(intent.initiative)}" if intent.initiative else ""
+        return f"yes, as {short(said.by)} said{of}"
     if intent.verdict == "undeclared" or not intent.initiative:
         return "no, no initiative covers it"
     approver = f"approver {short(intent.approver)}" if intent.approver else "no approver"
-    if intent.verdict == "intentional":
-        return f"yes, by initiative {short(intent.initiative)}, {approver}"
-    return f"yes, but not like this: initiative {short(intent.initiative)}, {approver}"
+    covered = "yes, by initiative" if intent.verdict == "intentional" else "yes, but not like this: initiative"
+    reason = f": {short(intent.reason, 100)}" if tidy(intent.reason) else ""
+    return f"{covered} {short(intent.initiative)}, {approver}{reason}"
 
 
 def _month_end(month_end: MonthEnd) -> str:
-    text = f"{money(month_end.forecast_usd)} likely ({money(month_end.low_usd)} to {money(month_end.high_usd)})"
+    text = f"{usd(month_end.forecast_usd)} likely ({usd(month_end.low_usd)} to {usd(month_end.high_usd)})"
     if month_end.budget_usd is None:
         return f"{text}; no budget declared"
-    chance, budget = month_end.p_over_budget, money(month_end.budget_usd)
+    chance, budget = month_end.p_over_budget, usd(month_end.budget_usd)
     if chance is None or not 0 <= chance <= 1:
         return f"{text}; budget {budget}"
     return f"{text}; {chance:.0%} likely to pass the budget of {budget}"

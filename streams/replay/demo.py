@@ -20,7 +20,7 @@ from streams.notifiers.message import message_of
 from streams.replay.lines import lines_of
 from streams.replay.replay import Listeners, ReplaySummary, replay
 from streams.report import SpendCounter, write_report
-from streams.report.words import counted
+from streams.wording import counted
 
 USAGE, DEPLOYMENTS, INITIATIVES = "usage.ndjson.gz", "deployments.ndjson", "initiatives.yaml"
 """The files of a sample."""

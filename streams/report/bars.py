@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element
 from detectors.events import MonthEnd
 from streams.report.markup import tag
 from streams.report.plot import percent
-from streams.report.words import FACTORS, signed_usd, usd
+from streams.wording import DRIVERS, capital, signed_usd, usd
 
 LEAST_SHARE = 0.02
 """Parts below this share of the largest are summed up."""
@@ -25,7 +25,7 @@ def waterfall(parts_usd: Mapping[str, float]) -> Element | None:
     shown = {name: amount for name, amount in parts_usd.items() if abs(amount) >= LEAST_SHARE * largest}
     rest = sum(amount for name, amount in parts_usd.items() if name not in shown)
     ordered = sorted(shown.items(), key=lambda item: -abs(item[1]))
-    steps = [(FACTORS.get(name, name), amount) for name, amount in ordered]
+    steps = [(capital(DRIVERS[name]) if name in DRIVERS else name, amount) for name, amount in ordered]
     steps += [("All others", rest)] if len(shown) < len(parts_usd) and abs(rest) >= 5e-5 else []
     reached, spans, at = [0.0], [], 0.0
     for name, amount in steps:

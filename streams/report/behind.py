@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from xml.etree.ElementTree import Element
 
 from streams.report.markup import tag
-from streams.report.words import usd
+from streams.wording import usd
 
 _USUAL = "usual_"
 

@@ -13,7 +13,19 @@ from streams.report.incidents import Picture, ReportedIncident, bucket_means, bu
 from streams.report.markup import Child, add, link, tag
 from streams.report.plot import MOST_STEPS, Axes, Mark, percent, spend_plot, strip
 from streams.report.spend import SpendByMinute
-from streams.report.words import DRIVERS, FACTORS, clock, counted, moment, place, sentence, stretch, usd
+from streams.wording import (
+    DRIVERS,
+    RISEN,
+    capital,
+    clock,
+    counted,
+    moment,
+    place,
+    sentence,
+    stretch,
+    usd,
+    version_of,
+)
 
 _MEANT = {
     "intentional": "Declared, and within what was declared",
@@ -171,11 +183,11 @@ def _facts(
         add(where, "the whole organisation")
     ended = f", resolved {moment(incident.end_minute)}" if incident.is_over else ""
     because = f" ({incident.last.resolved_because})" if incident.last.resolved_because else ""
-    driver = FACTORS.get(raised.cause.driver, raised.cause.driver)
+    driver = capital(DRIVERS.get(raised.cause.driver, raised.cause.driver))
     facts: list[tuple[str, list[Child]]] = [
         ("Where", [where]),
         ("When", [f"Onset {moment(incident.onset_minute)}{ended}{because}"]),
-        ("Driver", [tag("b", driver), ": ", DRIVERS.get(raised.cause.driver, raised.cause.driver)]),
+        ("Driver", [tag("b", driver), ": ", RISEN.get(raised.cause.driver, raised.cause.driver)]),
         ("Deployment", _deployment(incident, deployments)),
         ("Meant?", _intent(incident, initiatives)),
         ("Detector", [f"{raised.detector}, score {raised.score:.3g}, p {raised.p_value:.2g}"]),
@@ -197,8 +209,8 @@ def _deployment(incident: ReportedIncident, deployments: Sequence[DeploymentEven
     if known is None:
         return [tag("b", cause.deployment_id)]
     lag = incident.onset_minute - minute_of(known.time)
-    said = f" {known.version}" if known.version else ""
-    said += f" by {known.actor or 'an unknown actor'}"
+    said = f" {version_of(known)}" if version_of(known) else ""
+    said += f" by {known.actor or 'somebody unnamed'}"
     said += f", approved by {known.approver}" if known.approver else ", approved by nobody"
     said += f"; {moment(known.time)}, " + (f"{stretch(lag)} before the onset" if lag > 0 else "with the onset")
     kind = known.kind.replace("_", " ")
@@ -217,6 +229,8 @@ def _intent(incident: ReportedIncident, initiatives: Mapping[str, Initiative]) -
         told.append(f" ({known.intent}, {known.stage}): {known.outcome}; owner {known.owner}")
     if intent.approver:
         told.append(f", approver {intent.approver}")
+    if intent.reason:
+        told.append(f": {intent.reason}")
     return told
 
 

@@ -19,7 +19,7 @@ from streams.report.incidents import ReportedIncident, bucket_means, bucket_size
 from streams.report.markup import Child, html, tag
 from streams.report.plot import MOST_STEPS, Axes, percent, strip
 from streams.report.spend import SpendByMinute
-from streams.report.words import DRIVERS, counted, kind_of, moment, place, stretch, usd
+from streams.wording import RISEN, counted, kind_of, moment, place, stretch, usd
 
 _LANE_WIDTH = 0.035
 """Incidents that begin closer than this share of the overview stand below one another."""
@@ -118,7 +118,7 @@ def _burning(pages: Sequence[ReportedIncident], firing: Sequence[ReportedInciden
     worst = max(without_echoes(pages), key=lambda incident: incident.last.excess_usd)
     cause = worst.raised.cause
     said: list[Child] = ["The dearest was ", _unbroken(place(worst.scope)), f": {usd(worst.last.excess_usd)} by "]
-    said.append(DRIVERS.get(cause.driver, cause.driver))
+    said.append(RISEN.get(cause.driver, cause.driver))
     if cause.deployment_id:
         said += [f" after {kind_of(cause)} ", _unbroken(cause.deployment_id)]
     if not firing:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from detectors.clock import MINUTES_PER_DAY
 from streams.report.incidents import Picture
 from streams.report.markup import tag
-from streams.report.words import clock, day
+from streams.wording import clock, day
 
 WIDTH, HEIGHT = 1000.0, 300.0
 MOST_STEPS = 640

@@ -20,7 +20,7 @@ async def test_a_firing_alert_opens_an_incident_and_its_end_resolves_it(
     assert (incident.dedup_key, incident.status, incident.triggers) == ("bw-5f0c2a9b", "resolved", 1)
     assert incident.payload["severity"] == "critical"
     assert incident.payload["source"] == "answers"
-    assert "burns $150.25/h above expected" in incident.payload["summary"]
+    assert "burns $150/h above expected" in incident.payload["summary"]
     assert "approved by grace" in incident.payload["custom_details"]["Deployment"]
     assert {link["href"] for link in incident.links} >= {"https://git.example/answers/pull/1841"}
 
@@ -112,4 +112,4 @@ async def test_a_digest_is_one_incident_that_is_no_page(pagerduty: PagerDutyServ
         assert (await pager.deliver(DIGEST, "it")).status == "delivered", pagerduty.refused
     (incident,) = pagerduty.incidents
     assert (incident.dedup_key, incident.payload["severity"]) == (DIGEST.alert_id, "info")
-    assert incident.payload["summary"].startswith("While catching up: 2 incidents, over by now, $181.00")
+    assert incident.payload["summary"].startswith("While catching up: 2 incidents, over by now, $181")

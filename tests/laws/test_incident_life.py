@@ -203,6 +203,17 @@ def test_a_team_with_few_of_the_natural_episodes_has_little_to_fear() -> None:
     assert budget.is_worth_a_page(state, now, step, score, "calm")
 
 
+def test_places_whose_episodes_are_days_ago_are_forgotten() -> None:
+    """Names of places may never come again: what is remembered of them must not grow for ever."""
+    budget = Budget(PageBudget(), (DriverStep(),))
+    state = BudgetState(began=0)
+    for day in range(3, 40):
+        for place in range(5):
+            budget.observe(state, day * MINUTES_PER_DAY + place, "driver_step", f"session-{day}-{place}")
+    assert state.episodes == {"driver_step": 37 * 5}
+    assert len(state.last_episode_day) == 10
+
+
 def test_rates_tell_what_was_promised_and_what_came_of_it(page: Alert) -> None:
     budget = PageBudget(pages=7, teams={"support": TeamBudget(pages=4), "web": TeamBudget(pages=1)})
     rates = run(DAY, plan(detectors=STEPS, page_budget=budget)).rates

@@ -126,6 +126,18 @@ def test_help_does_not_load_what_commands_need() -> None:
 
 MISTAKES = [
     # what stands in the file, its line, path and message
+    ("burstwatch", "links:\n  wiki: wiki.example", 2, "links.wiki", "begin it with https://"),
+    (
+        "burstwatch",
+        "links: {a: 'https://a.example/?s={servise}'}",
+        1,
+        "links.a",
+        "asks for {servise}, which no alert has",
+    ),
+    ("burstwatch", "links: {a: 'https://{service}.example/'}", 1, "links.a", "and the name of a server"),
+    ("burstwatch", "links: {a: 'https://a.example/{service'}", 1, "links.a", "a brace without its pair"),
+    ("burstwatch", "links: {a: 'javascript:alert(1)'}", 1, "links.a", "is no address of the web"),
+    ("burstwatch", "links: {a: 'https://a.example/b c'}", 1, "links.a", "has a character that no address has"),
     ("burstwatch", "organisatoin: a", 1, "organisatoin", "unknown key, did you mean organisation?"),
     ("burstwatch", "\nshards: 4", 2, "shards", "unknown key, it belongs in intake."),
     ("burstwatch", "zzz: 4", 1, "zzz", "unknown key. Known here: organisation, intake"),

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors.events import DRIVERS, Alert, Cause, DeploymentEvent, Intent, MonthEnd
+from detectors.events import DRIVERS, Alert, Cause, DeploymentEvent, Feedback, Intent, MonthEnd
 from streams.notifiers.exchange import encode
-from streams.notifiers.message import Message, message_of, money, tidy, units
+from streams.notifiers.message import Message, message_of, tidy, units
 from streams.notifiers.pagerduty import PagerDutySettings, dedup_key_of
 from streams.notifiers.slack_blocks import blocks_of, escape, fallback_of, headline_of, sign_of
+from streams.wording import usd
 from tests.contracts.alerts import DEPLOYMENT, FIRING, RESOLVED, UPDATED
 from tests.contracts.pagerduty_server import PagerDutyServer
 from tests.contracts.slack_blocks import mistakes_in_blocks, mistakes_in_mrkdwn, text_in_blocks
@@ -92,7 +93,7 @@ def facts_of(message: Message) -> dict[str, str]:
 
 def test_one_look_tells_what_burns_how_much_since_when_why_who_and_what_to_do() -> None:
     message = message_of(FIRING)
-    assert message.headline == "Page: answers burns $150.25/h above expected (model m-large, principal key-7)"
+    assert message.headline == "Page: answers burns $150/h above expected (model m-large, principal key-7)"
     assert facts_of(message) == {
         "How much": "$15.00 above expected so far ($19.84 spent, $4.84 expected)",
         "Since": "2026-10-09 09:14 UTC, for 6 min",
@@ -111,7 +112,7 @@ def test_one_look_tells_what_burns_how_much_since_when_why_who_and_what_to_do() 
 
 
 def test_an_update_and_the_end_say_what_it_has_cost() -> None:
-    assert message_of(UPDATED).headline.startswith("Update: answers burns $150.25/h above expected, $65.00 so far")
+    assert message_of(UPDATED).headline.startswith("Update: answers burns $150/h above expected, $65.00 so far")
     over = message_of(RESOLVED)
     assert over.headline == "Resolved: answers burned $90.50 above expected in 56 min"
     assert facts_of(over)["Since"] == "2026-10-09 09:14 UTC to 2026-10-09 10:10 UTC (56 min); quiet again"
@@ -123,11 +124,28 @@ def test_an_update_and_the_end_say_what_it_has_cost() -> None:
     [
         (Intent(None, "undeclared", None), "no, no initiative covers it"),
         (Intent("nightly", "intentional", "grace"), "yes, by initiative nightly, approver grace"),
+        (Intent("nightly", "intentional", "grace", "the fair"), "yes, by initiative nightly, approver grace: the fair"),
         (Intent("nightly", "accidental", None), "yes, but not like this: initiative nightly, no approver"),
     ],
 )
 def test_it_says_whether_the_spend_was_declared_and_who_approved_it(intent: Intent, said: str) -> None:
     assert facts_of(message_of(msgspec.structs.replace(FIRING, intent=intent)))["Declared"] == said
+
+
+@pytest.mark.parametrize(
+    ("initiative", "said"), [(None, "yes, as ana said"), ("nightly", "yes, as ana said, for initiative nightly")]
+)
+def test_what_somebody_said_was_intended_is_not_called_undeclared(initiative: str | None, said: str) -> None:
+    decision = Feedback(FIRING.time, "bw-0123456789abcdef", "intended", "ana")
+    told = msgspec.structs.replace(FIRING, intent=Intent(initiative, "intentional", "ana"), decision=decision)
+    assert facts_of(message_of(told))["Declared"] == said
+
+
+def test_a_deployment_is_named_by_its_revision_where_the_version_does_not_tell_it() -> None:
+    revised = msgspec.structs.replace(DEPLOYMENT, revision="9fceb02d0ae598e95dc970b74767f19372d61af8")
+    cause = msgspec.structs.replace(FIRING.cause, deployment=revised)
+    told = facts_of(message_of(msgspec.structs.replace(FIRING, cause=cause)))["Deployment"]
+    assert told.startswith("config v214 at 9fceb02d0ae5 (dep-1841) by ada")
 
 
 def test_spend_that_nobody_can_price_is_not_called_zero_dollars() -> None:
@@ -163,7 +181,7 @@ def test_a_deployment_that_came_with_the_onset_is_not_said_to_precede_it() -> No
 
 def test_a_team_that_burns_as_a_whole_is_named_in_the_headline() -> None:
     assert message_of(msgspec.structs.replace(FIRING, scope={"team": "search"})).headline == (
-        "Page: team search burns $150.25/h above expected"
+        "Page: team search burns $150/h above expected"
     )
 
 
@@ -175,7 +193,7 @@ def test_long_names_cannot_push_the_dollars_the_deployment_or_its_approver_out_o
     cause = msgspec.structs.replace(FIRING.cause, deployment=deployment)
     message = message_of(msgspec.structs.replace(FIRING, scope=long, cause=cause))
     assert "service-xxx" in message.headline
-    assert "$150.25/h above expected" in message.headline
+    assert "$150/h above expected" in message.headline
     assert "approved by grace-" in facts_of(message)["Deployment"]
     assert "grace" in text_in_blocks(blocks_of(sign_of(FIRING), message))
 
@@ -192,7 +210,7 @@ def test_any_alert_makes_a_message_of_clean_short_lines(alert: Alert, possible_d
     assert all(link.url.startswith(("https://", "http://")) and "|" not in link.url for link in message.links)
     assert ("may have been sent before" in message.footer) == possible_duplicate
     if alert.state == "firing" and alert.usd_per_hour > 0:
-        assert f"{money(alert.usd_per_hour)}/h above expected" in message.headline
+        assert f"{usd(alert.usd_per_hour)}/h above expected" in message.headline
 
 
 @given(ALERTS)
@@ -240,12 +258,12 @@ def test_escaping_shows_the_text_itself_and_never_cuts_an_entity(text: str, limi
 
 
 @given(FLOATS)
-def test_money_is_short_and_never_nan(usd: float) -> None:
-    text = money(usd)
+def test_money_is_short_and_never_nan(amount: float) -> None:
+    text = usd(amount)
     assert len(text) <= 12
     assert "nan" not in text
-    assert text.startswith("-") <= (usd < 0)
-    assert math.isfinite(usd) or text == "$?"
+    assert text.startswith("−") <= (amount < 0)
+    assert math.isfinite(amount) or text == "$?"
 
 
 def test_a_moment_is_told_in_utc() -> None:

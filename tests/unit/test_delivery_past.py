@@ -153,7 +153,7 @@ def test_a_digest_of_many_lists_the_dearest_and_counts_the_rest() -> None:
     message = message_of_digest(digest, possible_duplicate=True)
     assert (digest.count, len(digest.incidents)) == (MOST_SHOWN + 3, MOST_SHOWN)
     assert digest.incidents[0].alert_id == ends[-1].alert_id
-    assert message.headline == "While catching up: 15 incidents, over by now, $105.00 above expected"
+    assert message.headline == "While catching up: 15 incidents, over by now, $105 above expected"
     assert message.facts[-1].text == "3 more that cost less"
     assert "may have been sent before" in message.footer
     assert digest_of(ends[::-1]).alert_id == digest.alert_id

@@ -97,7 +97,7 @@ def test_each_paged_incident_has_a_card_with_its_reason_picture_cause_deployment
         "onset 00:50",
         "page 01:01",
         "resolved 02:40",
-        "deployment dep-1 1.2 by gus, approved by hana; Fri 2 Oct 2026 00:40, 10 min before the onset",
+        "deployment dep-1 1.2 by gus, approved by hana; 2026-10-02 00:40, 10 min before the onset",
         "Declared, but not like this",
         "approver ana",
         "$900 by month end ($700 to $1,200), budget $1,000, 30% likely to pass it",
@@ -109,7 +109,7 @@ def test_each_paged_incident_has_a_card_with_its_reason_picture_cause_deployment
 
 def test_the_parts_of_the_change_stand_with_their_sum(tmp_path: Path) -> None:
     page = report(tmp_path, life())
-    assert "Input per request +$3.00 Requests −$1.00 Together +$2.00" in page.text
+    assert "Input tokens a request +$3.00 Requests −$1.00 Together +$2.00" in page.text
 
 
 def test_alerts_that_woke_nobody_are_in_the_table_and_have_no_card(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from streams.report.bars import waterfall
 from streams.report.incidents import MOST_BUCKETS, expected_by_minute, gather, picture_of, without_echoes
 from streams.report.markup import html
 from streams.report.plot import nice_top, time_ticks
-from streams.report.words import usd
+from streams.wording import usd
 from tests.unit.reported import START_MINUTE, TWO_DAYS, alert, deployment, flat, incident, life, spend
 
 
@@ -162,7 +162,8 @@ def test_moments_below_a_picture_are_few(first: int, minutes: int) -> None:
 @given(st.floats(-1e9, 1e9))
 def test_dollars_keep_at_least_two_digits_and_their_sign(amount: float) -> None:
     said = usd(amount)
-    read = float(said.replace("$", "").replace(",", "").replace("−", "-"))
+    plain = said.replace("$", "").replace(",", "").replace("−", "-").replace("M", "e6").replace("B", "e9")
+    read = float(plain)
     assert read == pytest.approx(amount, rel=0.06, abs=1e-6)
 
 
