@@ -24,6 +24,7 @@ from detectors.series_watch import SeriesWatch
 from detectors.verdicts import Detector
 from detectors.watch import Watch
 from streams.configuration.settings import Settings
+from streams.delivery.routes import Route, route_budgets
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -39,6 +40,8 @@ class Plan(msgspec.Struct, frozen=True):
     incidents: IncidentSettings
     initiatives: tuple[Initiative, ...]
     raw_partitions: int = 1
+    routes: tuple[Route, ...] = ()
+    """Who is told of what: some of them have a page budget of their own."""
 
 
 class Stages(msgspec.Struct, frozen=True):
@@ -79,6 +82,7 @@ def plan_of(settings: Settings, *, shards: int | None = None, raw_partitions: in
         settings.incidents,
         settings.initiatives,
         raw_partitions,
+        settings.routes.routes,
     )
 
 
@@ -97,7 +101,8 @@ def build_stages(plan: Plan, prices: PriceTable) -> Stages:
         )
         for shard in range(limits.shards)
     ]
-    budget = Budget(plan.page_budget, plan.detectors)
+    titles = [detector.title for detector in plan.detectors]
+    budget = Budget(plan.page_budget, plan.detectors, route_budgets(plan.routes, titles))
     life = Life(plan.organisation, plan.initiatives, plan.incidents, Scale(plan.severity, budget), budget)
     rulebook = Rulebook(plan.rules, plan.initiatives)
     incidents = Incidents(limits.shards, SeriesWatch(wide, local, pooled), Judge(local, pooled), rulebook, life, budget)

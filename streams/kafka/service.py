@@ -18,6 +18,7 @@ from streams.app import build_stages, installed_version, plan_of
 from streams.configuration.catalogue import build_prices
 from streams.configuration.settings import ConfigError, Settings, load
 from streams.delivery.mailroom import Mailroom
+from streams.delivery.routes import promise_of
 from streams.kafka import bulk
 from streams.kafka.lease import Passing, no_passing
 from streams.kafka.status import PartitionStatus
@@ -83,7 +84,7 @@ class WorkerService:
         self._metrics = Metrics(installed_version(), "worker", settings.metrics.top_services)
         self._mailroom = Mailroom(settings.routes, environ, self._metrics.delivery)
         self._tally = Tally()
-        self._no_pages = PageRates(plan.page_budget.pages_per_week, 0, {}, {}, {}, {})
+        self._no_pages = PageRates(plan.page_budget.pages_per_week)
         parts = WorkerParts(
             intake=stages.intake,
             watches=stages.watches,
@@ -164,6 +165,8 @@ class WorkerService:
             for name in new.__struct_fields__
             if name not in _TAKEN_WHILE_RUNNING and getattr(new, name) != getattr(self._settings, name)
         ]
+        if promise_of(new.routes.routes) != promise_of(self._settings.routes.routes):
+            waiting.append("the page budgets of routes")
         if waiting:
             cure = "restart all workers: they must agree on what they look for"
             _log.warning("config_waits_for_restart", changed=waiting, cure=cure, taken="routes")
