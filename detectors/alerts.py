@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import cast
 
 import msgspec
 
 from detectors.cause import KEPT_MINUTES, evidence
 from detectors.clock import minute_of, moment_of
-from detectors.events import Alert, Cause, Driver, Feedback, Initiative, MonthEnd, State
+from detectors.events import Alert, Cause, Driver, Feedback, Initiative, Intent, MonthEnd, Severity, State
 from detectors.forecast import DailySpend, forecast
 from detectors.incidents.incident import Incident
+from detectors.judge import Candidate
 from detectors.prices import NANO
 from detectors.sentences import change_in_words
 
@@ -31,9 +33,6 @@ def alert_of(
 ) -> Alert:
     """Return the alert that tells of an incident in a minute; ``because`` says why it is over, if it is."""
     first = incident.first
-    scope = {"team": first.team, "principal": first.principal, **first.name.scope()}
-    if initiative is not None:
-        scope["initiative"] = initiative.id
     observed = max(incident.observed_nano / NANO, incident.excess_usd)
     deployment = incident.deployment
     return Alert(
@@ -44,7 +43,7 @@ def alert_of(
         severity=incident.severity,
         score=round(first.score, 6),
         p_value=incident.p_value,
-        scope={name: value for name, value in scope.items() if value},
+        scope=scope_of(first, initiative),
         cause=Cause(
             driver=cast("Driver", first.driver),
             deployment_id=deployment.id if deployment else None,
@@ -76,6 +75,34 @@ def _month_end(incident: Incident, minute: int, spend: DailySpend, initiative: I
     if initiative is not None and "principal" in initiative.match:
         return msgspec.structs.replace(month_end, p_over_budget=None)
     return month_end
+
+
+def scope_of(found: Candidate, initiative: Initiative | None) -> dict[str, str]:
+    """What an alert of a candidate is about, by dimension."""
+    scope = {"team": found.team, "principal": found.principal, **found.name.scope()}
+    if initiative is not None:
+        scope["initiative"] = initiative.id
+    return {name: value for name, value in scope.items() if value}
+
+
+def labels_of(
+    scope: Mapping[str, str], severity: Severity, driver: str, detector: str, intent: Intent
+) -> dict[str, str]:
+    """By what routes know an alert.
+
+    Examples
+    --------
+    >>> labels_of({"team": "ads"}, "page", "requests", "clockwork", Intent(None, "undeclared", None))["severity"]
+    'page'
+    """
+    return {
+        **scope,
+        "severity": severity,
+        "driver": driver,
+        "detector": detector,
+        "intent": intent.verdict,
+        "initiative": intent.initiative or scope.get("initiative", ""),
+    }
 
 
 def _for_and_against(incident: Incident) -> str:

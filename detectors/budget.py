@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import Annotated, Literal
 
 import msgspec
@@ -24,8 +25,8 @@ _KEPT_IN_HAND = 0.9
 _SETTLED_MINUTES = 2 * MINUTES_PER_DAY
 
 
-class TeamBudget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How many pages a team is willing to get."""
+class Promise(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many pages a team is willing to get, or those whom a route tells."""
 
     pages: Annotated[float, Meta(gt=0)]
     per: Literal["day", "week", "month"] = "week"
@@ -47,12 +48,31 @@ class PageBudget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     pages: Annotated[float, Meta(gt=0)] = 3.0
     per: Literal["day", "week", "month"] = "week"
-    teams: dict[Annotated[str, Meta(min_length=1, max_length=256)], TeamBudget] = {}
+    teams: dict[Annotated[str, Meta(min_length=1, max_length=256)], Promise] = {}
 
     @property
     def pages_per_week(self) -> float:
         """The promise, in pages a week."""
         return self.pages / _WEEKS[self.per]
+
+
+class RouteBudget(msgspec.Struct, frozen=True):
+    """What is promised of a route, by its name, and the titles of the detectors whose pages it may take."""
+
+    name: str
+    pages_per_week: float
+    detectors: frozenset[str]
+
+
+def _no_route(_labels: Mapping[str, str]) -> tuple[str, ...]:
+    return ()
+
+
+class RouteBudgets(msgspec.Struct, frozen=True):
+    """The routes that have a promise of their own, and the names of those that a page of some labels goes down."""
+
+    promised: tuple[RouteBudget, ...] = ()
+    taking: Callable[[Mapping[str, str]], tuple[str, ...]] = _no_route
 
 
 class Paged(msgspec.Struct, frozen=True):
@@ -61,14 +81,31 @@ class Paged(msgspec.Struct, frozen=True):
     minute: int
     detector: str
     team: str
+    routes: tuple[str, ...] = ()
+
+
+class RouteEpisodes(msgspec.Struct):
+    """Natural episodes by detector, since a route has a promise: those that it would have taken, and all."""
+
+    own: dict[str, float] = msgspec.field(default_factory=dict)
+    every: dict[str, float] = msgspec.field(default_factory=dict)
+
+    def part_of(self, detector: str) -> float:
+        """The part of a detector's natural episodes that are the route's.
+
+        All of them until others have shown some; of a detector that has shown few, what all have shown counts as one.
+        """
+        pooled = (sum(self.own.values()) + 1) / (sum(self.every.values()) + 1)
+        return (self.own.get(detector, 0.0) + pooled) / (self.every.get(detector, 0.0) + 1)
 
 
 class BudgetState(msgspec.Struct):
-    """Natural episodes seen since the first two days, by detector and by team, and the pages of the last week."""
+    """Natural episodes since the first two days, by detector, team and route, and the pages of the last week."""
 
     began: int | None = None
     episodes: dict[str, float] = msgspec.field(default_factory=dict)
     team_episodes: dict[str, float] = msgspec.field(default_factory=dict)
+    route_episodes: dict[str, RouteEpisodes] = msgspec.field(default_factory=dict)
     last_episode_day: dict[str, int] = msgspec.field(default_factory=dict)
     pages: list[Paged] = []
 
@@ -77,13 +114,18 @@ class PageRates(msgspec.Struct, frozen=True):
     """Pages a week as promised and as realised in the last seven days of event time; natural episodes a week."""
 
     promised: float
-    realised: int
-    team_promised: dict[str, float]
-    team_realised: dict[str, int]
-    """Of the teams that have a promise."""
-    natural: dict[str, float]
+    realised: int = 0
+    natural: dict[str, float] = {}
     """Natural episodes a week at each detector's threshold, as known by now."""
-    detector_realised: dict[str, int]
+    detector_realised: dict[str, int] = {}
+    team_promised: dict[str, float] = {}
+    """Of the teams that have a promise of their own, as the next two are; then the same of routes."""
+    team_realised: dict[str, int] = {}
+    team_natural: dict[str, float] = {}
+    """The teams' part of all detectors' natural episodes."""
+    route_promised: dict[str, float] = {}
+    route_realised: dict[str, int] = {}
+    route_natural: dict[str, float] = {}
 
 
 class Budget:
@@ -95,18 +137,39 @@ class Budget:
         The page budget.
     detectors
         All detectors, with their priors.
+    routes
+        Those that have a promise of their own.
     """
 
-    def __init__(self, promise: PageBudget, detectors: tuple[Detector, ...]) -> None:
+    def __init__(
+        self, promise: PageBudget, detectors: tuple[Detector, ...], routes: RouteBudgets | None = None
+    ) -> None:
         self._promise = promise
         self._detectors = {d.title: d for d in detectors}
+        self._routes = {route.name: route for route in routes.promised} if routes else {}
+        self._taking = routes.taking if routes else _no_route
+        self._shares = {
+            name: sum(d.budget_share for d in detectors if d.title in route.detectors)
+            for name, route in self._routes.items()
+        }
+
+    @property
+    def has_routes(self) -> bool:
+        """Whether any route has a promise of its own."""
+        return bool(self._routes)
+
+    def routes_of(self, labels: Mapping[str, str]) -> tuple[str, ...]:
+        """Return the names of the routes with a promise of their own that a page of these labels goes down."""
+        return self._taking(labels)
 
     def begin(self, state: BudgetState, minute: int) -> None:
         """Note that a minute is judged: the first one begins the time in which rates are learned."""
         if state.began is None:
             state.began = minute
 
-    def observe(self, state: BudgetState, minute: int, detector: str, place: str, team: str = "") -> None:
+    def observe(
+        self, state: BudgetState, minute: int, detector: str, place: str, team: str = "", routes: tuple[str, ...] = ()
+    ) -> None:
         """Count an episode that was not worth a page: at most one a day and place."""
         if state.began is None or minute - state.began < _SETTLED_MINUTES:
             return
@@ -116,24 +179,45 @@ class Budget:
             state.last_episode_day = {**lately, key: day}
             state.episodes[detector] = state.episodes.get(detector, 0.0) + 1
             state.team_episodes[team] = state.team_episodes.get(team, 0.0) + 1
+            self._observe_by_route(state, detector, routes)
 
-    def page(self, state: BudgetState, minute: int, detector: str, team: str) -> None:
+    def _observe_by_route(self, state: BudgetState, detector: str, routes: tuple[str, ...]) -> None:
+        """Count an episode for every route that has a promise; what was learned of others is let go."""
+        state.route_episodes = {name: state.route_episodes.get(name, RouteEpisodes()) for name in self._routes}
+        for name, episodes in state.route_episodes.items():
+            episodes.every[detector] = episodes.every.get(detector, 0.0) + 1
+            if name in routes:
+                episodes.own[detector] = episodes.own.get(detector, 0.0) + 1
+
+    def page(self, state: BudgetState, minute: int, detector: str, team: str, routes: tuple[str, ...] = ()) -> None:
         """Note a page that was raised."""
         week = [paged for paged in state.pages if paged.minute > minute - MINUTES_PER_WEEK]
-        state.pages = [*week, Paged(minute, detector, team)]
+        state.pages = [*week, Paged(minute, detector, team, routes)]
 
     def rates(self, state: BudgetState, minute: int) -> PageRates:
         """Return what was promised, what is natural and what came of it, as of a minute."""
         week = [paged for paged in state.pages if paged.minute > minute - MINUTES_PER_WEEK]
         of_team, of_detector = Counter(p.team for p in week), Counter(p.detector for p in week)
+        of_route = Counter(name for p in week for name in p.routes)
+        natural = {title: self.natural_per_week(state, minute, one) for title, one in self._detectors.items()}
+        teams = self._promise.teams
         return PageRates(
-            self._promise.pages_per_week,
-            len(week),
-            {name: team.pages_per_week for name, team in self._promise.teams.items()},
-            {name: of_team[name] for name in self._promise.teams},
-            {title: self.natural_per_week(state, minute, one) for title, one in self._detectors.items()},
-            {title: of_detector[title] for title in self._detectors},
+            promised=self._promise.pages_per_week,
+            realised=len(week),
+            natural=natural,
+            detector_realised={title: of_detector[title] for title in self._detectors},
+            team_promised={name: team.pages_per_week for name, team in teams.items()},
+            team_realised={name: of_team[name] for name in teams},
+            team_natural={name: sum(natural.values()) * self._part_of(state, name) for name in teams},
+            route_promised={name: route.pages_per_week for name, route in self._routes.items()},
+            route_realised={name: of_route[name] for name in self._routes},
+            route_natural={name: self._natural_of(state, name, natural) for name in self._routes},
         )
+
+    def _natural_of(self, state: BudgetState, name: str, natural: Mapping[str, float]) -> float:
+        """Natural episodes a week that a route would take, at the thresholds of its detectors."""
+        taken, episodes = self._routes[name].detectors, state.route_episodes.get(name, RouteEpisodes())
+        return sum(rate * episodes.part_of(title) for title, rate in natural.items() if title in taken)
 
     def natural_per_week(self, state: BudgetState, minute: int, detector: Detector) -> float:
         """Natural episodes a week at the detector's threshold, as known by now."""
@@ -149,18 +233,34 @@ class Budget:
         return rate * math.exp(-min(max(score - detector.threshold, 0.0) / detector.tail, 700.0))
 
     def is_worth_a_page(
-        self, state: BudgetState, minute: int, detector: Detector, score: float, team: str = ""
+        self,
+        state: BudgetState,
+        minute: int,
+        detector: Detector,
+        score: float,
+        team: str = "",
+        routes: tuple[str, ...] = (),
     ) -> bool:
         """Whether episodes of this score are rare enough for the detector's share of the promise.
 
-        A page of a team that has a promise of its own must be rare enough among the team's episodes as well.
+        A page of a team that has a promise of its own must be rare enough among the team's episodes as well, and
+        among those of each such route that it goes down. A route's promise is shared by the detectors it may take.
         """
         expected = self.expected_per_week(state, minute, detector, score)
         share = detector.budget_share * _KEPT_IN_HAND
         if expected > share * self._promise.pages_per_week:
             return False
         own = self._promise.teams.get(team)
-        return own is None or expected * self._part_of(state, team) <= share * own.pages_per_week
+        if own is not None and expected * self._part_of(state, team) > share * own.pages_per_week:
+            return False
+        return all(
+            expected * self._part_of_route(state, name, detector) <= share * self._routes[name].pages_per_week
+            for name in routes
+        )
+
+    def _part_of_route(self, state: BudgetState, name: str, detector: Detector) -> float:
+        """The part of a detector's natural episodes that are a route's, times the shares that the route divides."""
+        return state.route_episodes.get(name, RouteEpisodes()).part_of(detector.title) * self._shares[name]
 
     def _part_of(self, state: BudgetState, team: str) -> float:
         """The part of natural episodes that are a team's; all of them until others have shown some."""

@@ -24,6 +24,7 @@ from detectors.series_watch import SeriesWatch
 from detectors.verdicts import Detector
 from detectors.watch import Watch
 from streams.configuration.settings import Settings
+from streams.delivery.routes import Route, route_budgets
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -40,6 +41,8 @@ class Plan(msgspec.Struct, frozen=True):
     initiatives: tuple[Initiative, ...]
     raw_partitions: int = 1
     links: dict[str, str] = {}
+    routes: tuple[Route, ...] = ()
+    """Who is told of what: some of them have a page budget of their own."""
 
 
 class Stages(msgspec.Struct, frozen=True):
@@ -76,6 +79,7 @@ def plan_of(settings: Settings, *, shards: int | None = None, raw_partitions: in
         settings.initiatives,
         raw_partitions,
         settings.links,
+        settings.routes.routes,
     )
 
 
@@ -94,7 +98,8 @@ def build_stages(plan: Plan, prices: PriceTable) -> Stages:
         )
         for shard in range(limits.shards)
     ]
-    budget = Budget(plan.page_budget, plan.detectors)
+    titles = [detector.title for detector in plan.detectors]
+    budget = Budget(plan.page_budget, plan.detectors, route_budgets(plan.routes, titles))
     portfolio = Portfolio(plan.initiatives)
     life = Life(plan.organisation, portfolio, plan.incidents, Scale(plan.severity, budget), budget, plan.links)
     rulebook = Rulebook(plan.rules, portfolio)

@@ -145,6 +145,14 @@ class Metrics:
             "team_page_rate_promised", "Pages a week that a team's budget allows.", "team"
         )
         self._team_realised = self._gauge("team_page_rate_realised", "A team's pages in the last seven days.", "team")
+        self._team_natural = self._gauge("team_natural_rate", "A team's part of the natural rate of all detectors.",
+                                         "team")  # fmt: skip
+        self._route_promised = self._gauge("route_page_rate_promised", "Pages a week that a route's budget allows.",
+                                           "route")  # fmt: skip
+        self._route_realised = self._gauge("route_page_rate_realised", "Pages down a route in the last seven days.",
+                                           "route")  # fmt: skip
+        self._route_natural = self._gauge("route_natural_rate", "A route's part of the natural rate of the detectors "
+                                          "that it takes.", "route")  # fmt: skip
         self._detector_realised = self._gauge("detector_page_rate_realised",
                                               "A detector's pages in the last seven days.", "detector")  # fmt: skip
         self._natural = self._gauge("natural_rate", "Episodes a week at a detector's threshold that nothing caused, as "
@@ -252,6 +260,10 @@ class Metrics:
         for gauge, values in (
             (self._team_promised, rates.team_promised),
             (self._team_realised, rates.team_realised),
+            (self._team_natural, rates.team_natural),
+            (self._route_promised, rates.route_promised),
+            (self._route_realised, rates.route_realised),
+            (self._route_natural, rates.route_natural),
             (self._detector_realised, rates.detector_realised),
             (self._natural, rates.natural),
         ):

@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from detectors import cause
 from detectors.admission import NEVER
-from detectors.alerts import alert_of
+from detectors.alerts import alert_of, labels_of, scope_of
 from detectors.budget import Budget, BudgetState
 from detectors.clock import MINUTES_PER_DAY, minute_of
 from detectors.events import Alert, DeploymentEvent, Feedback, Initiative, Intent, Severity
@@ -166,7 +166,8 @@ class Life:
         counted = was is not None and was.decision == "false"
         if feedback.decision == "false" and incident.first.is_by_chance and not counted:
             first = incident.first
-            self._budget.observe(state.budget, first.minute, first.detector, incident.place, first.team)
+            routes = self._routes(state, first, incident.intent)
+            self._budget.observe(state.budget, first.minute, first.detector, incident.place, first.team, routes)
         return [self._alert(state, incident, minute, "updated" if still_open else "resolved")]
 
     def end_quiet(self, state: Lives, through: int) -> list[Alert]:
@@ -310,7 +311,15 @@ class Life:
         return max(pages, key=lambda i: (i.last_minute, i.alert_id), default=None)
 
     def _weigh(self, state: Lives, found: Candidate, meant: Intent) -> Weighed:
-        return self._scale.weigh(state.budget, found, meant, place_of(found), rests=self._rests(state, found))
+        routes = self._routes(state, found, meant)
+        return self._scale.weigh(state.budget, found, meant, place_of(found), routes, rests=self._rests(state, found))
+
+    def _routes(self, state: Lives, found: Candidate, meant: Intent) -> tuple[str, ...]:
+        """The routes with a promise of their own that a page of a candidate goes down."""
+        if not self._budget.has_routes:
+            return ()
+        scope = scope_of(found, self._initiative(state, found))
+        return self._budget.routes_of(labels_of(scope, "page", found.driver, found.detector, meant))
 
     def _meant(self, state: Lives, found: Candidate) -> Intent:
         initiative = self._initiative(state, found)
@@ -354,7 +363,8 @@ class Life:
         if incident.severity == "page":
             incident.paged_minute = found.minute
             if found.is_by_chance:
-                self._budget.page(state.budget, found.minute, found.detector, found.team)
+                routes = self._routes(state, found, incident.intent)
+                self._budget.page(state.budget, found.minute, found.detector, found.team, routes)
 
     def _alert(self, state: Lives, incident: Incident, minute: int, what: str, because: str = "quiet again") -> Alert:
         incident.sequence += 1

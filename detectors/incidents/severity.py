@@ -66,7 +66,9 @@ class Scale:
         self._settings = settings
         self._budget = budget
 
-    def weigh(self, state: BudgetState, found: Candidate, meant: Intent, place: str, *, rests: bool) -> Weighed:
+    def weigh(
+        self, state: BudgetState, found: Candidate, meant: Intent, place: str, routes: tuple[str, ...], *, rests: bool
+    ) -> Weighed:
         """Weigh a candidate; one that is dear but not rare is an example of what comes naturally.
 
         Parameters
@@ -75,6 +77,8 @@ class Scale:
             What the budget knows; changed.
         found, meant, place
             The candidate, what its spend was meant for, and where it is.
+        routes
+            The routes with a promise of their own that a page of it would go down.
         rests
             Whether its place was paged for so lately that it does not page again.
         """
@@ -85,12 +89,12 @@ class Scale:
             return Weighed("info", p_value, per_year, is_rare_and_dear=False)
         if detector.kind == "unpriced_model":
             return Weighed("ticket", p_value, per_year, is_rare_and_dear=False)
-        rare = self._budget.is_worth_a_page(state, found.minute, detector, found.score, found.team)
+        rare = self._budget.is_worth_a_page(state, found.minute, detector, found.score, found.team, routes)
         dear = self._settings.page.is_reached(found)
         if rare and dear and not rests:
             return Weighed("page", p_value, per_year, is_rare_and_dear=True)
         if dear and not rare:
-            self._budget.observe(state, found.minute, found.detector, place, found.team)
+            self._budget.observe(state, found.minute, found.detector, place, found.team, routes)
         severity: Severity = "ticket" if self._settings.ticket.is_reached(found) else "info"
         return Weighed(severity, p_value, per_year, is_rare_and_dear=rare and dear)
 

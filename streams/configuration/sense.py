@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from detectors.budget import PageBudget
 from detectors.links import wrong_with
 from streams.configuration.mistakes import nearest_word
 from streams.configuration.yaml_check import Checker
+from streams.delivery.routes import fits
 
 
 def check_burstwatch(checker: Checker) -> None:
@@ -36,11 +38,7 @@ def check_burstwatch(checker: Checker) -> None:
     for name in checker.names("page_budget.teams"):
         own = checker.get(f"page_budget.teams.{name}")
         if promised is not None and own is not None and own.pages_per_week > promised.pages_per_week:
-            checker.add(
-                f"page_budget.teams.{name}",
-                f"is above what the organisation gets ({promised.pages_per_week:g} a week): it holds nothing back",
-                severity="warning",
-            )
+            checker.add(f"page_budget.teams.{name}", _above(promised), severity="warning")
     for name in checker.names("links"):
         template = checker.get(f"links.{name}")
         wrong = None if template is None else wrong_with(template)
@@ -81,8 +79,16 @@ def check_initiatives(checker: Checker, now: datetime | None) -> None:
             _in_order(checker, planned, "from", "to")
 
 
-def check_routes(checker: Checker) -> None:
-    """Check ``routes.yaml``: every receiver that is named is declared, and every one declared is named."""
+def check_routes(checker: Checker, promised: PageBudget | None = None) -> None:
+    """Check ``routes.yaml``: every receiver that is named is declared, and every one declared is named.
+
+    Parameters
+    ----------
+    checker
+        Has read the file.
+    promised
+        What the organisation gets, if that is known.
+    """
     declared = checker.names("receivers")
     if checker.has("receivers") and not declared:
         checker.add("receivers", "has no receiver, so that nobody would be told: declare one, such as {type: console}")
@@ -97,8 +103,29 @@ def check_routes(checker: Checker) -> None:
     for name in [] if checker.mistakes else declared:
         if name not in named.values():
             checker.add(f"receivers.{name}", "is named by no route: nothing is sent to it", severity="warning")
+    _check_route_budgets(checker, promised)
     if checker.get("default") == ():
         checker.add("default", "is empty: what no route takes is told to nobody", severity="warning")
+
+
+def _check_route_budgets(checker: Checker, promised: PageBudget | None) -> None:
+    """Names once each; promises that can hold nothing back."""
+    routes = list(checker.entries("routes"))
+    _once(checker, "route", ((r, checker.get(f"{r}.name")) for r in routes if checker.get(f"{r}.name")), below=".name")
+    for route in routes:
+        own, severity = checker.get(f"{route}.page_budget"), checker.get(f"{route}.match.severity")
+        if own is None:
+            continue
+        if severity is not None and not fits(severity, "page"):
+            checker.add(
+                f"{route}.page_budget", "holds nothing back: the route's match takes no page", severity="warning"
+            )
+        elif promised is not None and own.pages_per_week > promised.pages_per_week:
+            checker.add(f"{route}.page_budget", _above(promised), severity="warning")
+
+
+def _above(promised: PageBudget) -> str:
+    return f"is above what the organisation gets ({promised.pages_per_week:g} a week): it holds nothing back"
 
 
 def check_prices(checker: Checker) -> None:

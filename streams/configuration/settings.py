@@ -90,7 +90,7 @@ def load(folder: Path, *, initiatives: Path | None = None, now: datetime | None 
     initiatives_yaml = _read(declared, InitiativesYaml, otherwise=None if initiatives else InitiativesYaml())
     prices_yaml = _read(priced, PricesYaml, otherwise=PricesYaml())
     check_burstwatch(main)
-    check_routes(routed)
+    check_routes(routed, burstwatch.page_budget if burstwatch else None)
     check_initiatives(declared, now)
     check_prices(priced)
     checkers = (main, routed, declared, priced)

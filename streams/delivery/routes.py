@@ -1,18 +1,23 @@
 """Who hears of which alert: ``routes.yaml``, and the pure routing of an alert to receivers.
 
 Routes are tried in order; the first that matches takes the alert, unless it says ``continue: true``. What no
-route takes goes to the receivers of ``default``.
+route takes goes to the receivers of ``default``. A route may have a page budget of its own, which detection keeps as
+it keeps the organisation's: what does not fit is a ticket, and is routed as one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import partial
+from itertools import chain
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
+from detectors.alerts import labels_of
+from detectors.budget import Promise, RouteBudget, RouteBudgets
 from detectors.events import Alert
 from streams.delivery.past import DigestSettings
 from streams.notifiers import ReceiverSettings
@@ -43,11 +48,21 @@ class Match(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"goes_on": "continue"}):
-    """One route: what it takes, to whom, and whether later routes may take it as well."""
+    """One route: what it takes, to whom, and whether later routes may take it as well.
+
+    With ``page_budget`` its pages are held to that promise as well. What is learned of it goes by its ``name``.
+    """
 
     receivers: tuple[str, ...]
     match: Match = Match()
     goes_on: bool = False
+    name: Annotated[str, Meta(max_length=256)] = ""
+    page_budget: Promise | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a promise to nobody in particular."""
+        if self.page_budget is not None and not self.name:
+            raise ValueError("page_budget needs a name beside it: what is learned of the route, and metrics, go by it")
 
 
 class RetrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -102,30 +117,53 @@ class Routes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         named = tuple(told) if alert.state != "firing" else (*told, *self._matching(alert))
         return tuple(dict.fromkeys(named))
 
-    def _matching(self, alert: Alert) -> Iterator[str]:
-        taken = False
-        for route in self.routes:
-            if _fits(route.match, alert):
-                taken = True
-                yield from route.receivers
-                if not route.goes_on:
-                    return
-        if not taken:
-            yield from self.default
+    def _matching(self, alert: Alert) -> Iterable[str]:
+        labels = labels_of(alert.scope, alert.severity, alert.cause.driver, alert.detector, alert.intent)
+        taking = list(taken_by(self.routes, labels))
+        return chain.from_iterable(route.receivers for route in taking) if taking else self.default
 
 
-def _fits(match: Match, alert: Alert) -> bool:
-    said = {
-        "severity": alert.severity,
-        "driver": alert.cause.driver,
-        "detector": alert.detector,
-        "intent": alert.intent.verdict,
-        "initiative": alert.intent.initiative or alert.scope.get("initiative", ""),
-    }
-    return all(
-        _any_fits(getattr(match, name), said.get(name, alert.scope.get(name, ""))) for name in match.__struct_fields__
-    )
+def taken_by(routes: Iterable[Route], labels: Mapping[str, str]) -> Iterator[Route]:
+    """Yield the routes that an alert of some labels goes down (:func:`detectors.alerts.labels_of`).
+
+    Examples
+    --------
+    >>> table = (Route(("a",), Match(team="ads"), goes_on=True), Route(("b",)), Route(("c",)))
+    >>> [route.receivers for route in taken_by(table, {"team": "ads"})]
+    [('a',), ('b',)]
+    """
+    for route in routes:
+        if all(fits(getattr(route.match, name), labels.get(name, "")) for name in route.match.__struct_fields__):
+            yield route
+            if not route.goes_on:
+                return
 
 
-def _any_fits(patterns: Patterns, value: str) -> bool:
+def fits(patterns: Patterns, value: str) -> bool:
+    """Whether one of some patterns matches."""
     return any(fnmatchcase(value, pattern) for pattern in ((patterns,) if isinstance(patterns, str) else patterns))
+
+
+def route_budgets(routes: tuple[Route, ...], detectors: Iterable[str]) -> RouteBudgets:
+    """Return the promises that some routes make, and which page is held to which; ``detectors`` are their titles."""
+    titles = tuple(detectors)
+    promised = tuple(
+        RouteBudget(
+            route.name,
+            route.page_budget.pages_per_week,
+            frozenset(title for title in titles if fits(route.match.detector, title)),
+        )
+        for route in routes
+        if route.page_budget is not None
+    )
+    return RouteBudgets(promised, partial(_promising, routes))
+
+
+def _promising(routes: tuple[Route, ...], labels: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(route.name for route in taken_by(routes, labels) if route.page_budget is not None)
+
+
+def promise_of(routes: Sequence[Route]) -> tuple[Route, ...]:
+    """Return what of some routes says which page is held to which promise; empty where none has one."""
+    last = max((n for n, route in enumerate(routes) if route.page_budget is not None), default=-1)
+    return tuple(msgspec.structs.replace(route, receivers=()) for route in routes[: last + 1])

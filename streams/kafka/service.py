@@ -19,6 +19,7 @@ from streams.app import build_stages, installed_version, plan_of
 from streams.configuration.catalogue import build_prices
 from streams.configuration.settings import ConfigError, Settings, load, waits_for_restart
 from streams.delivery.mailroom import Mailroom
+from streams.delivery.routes import promise_of
 from streams.kafka import bulk
 from streams.kafka.lease import Passing, no_passing
 from streams.kafka.status import PartitionStatus
@@ -90,7 +91,7 @@ class WorkerService:
         self._metrics.detectors(self._detectors, [kind.title for kind in settings.detectors])
         self._mailroom = Mailroom(settings.routes, environ, self._metrics.delivery)
         self._tally = Tally()
-        self._no_pages = PageRates(plan.page_budget.pages_per_week, 0, {}, {}, {}, {})
+        self._no_pages = PageRates(plan.page_budget.pages_per_week)
         parts = WorkerParts(
             intake=stages.intake,
             watches=stages.watches,
@@ -175,6 +176,8 @@ class WorkerService:
         self._mailroom.adopt(new.routes)
         self._metrics.receivers(new.routes.receivers)
         waiting = waits_for_restart(new, self._settings, _TAKEN_WHILE_RUNNING)
+        if promise_of(new.routes.routes) != promise_of(self._settings.routes.routes):
+            waiting += ("the page budgets of routes",)
         if waiting:
             cure = "restart all workers: they must agree on what they look for"
             _log.warning("config_waits_for_restart", changed=waiting, cure=cure, taken="routes")

@@ -168,6 +168,9 @@ def test_other_routes_take_effect_at_once_and_the_rest_waits_for_a_restart(
     reload("burstwatch.yaml", tuned)
     wait_for(lambda: worker.figures()[in_use] == 0, "the word that a restart is due")
     assert '"changed": ["page_budget"]' in worker.log
+    promised = "routes: [{receivers: [screen], name: all, page_budget: {pages: 1}}]"
+    reload("routes.yaml", f"receivers: {{screen: {{type: console}}}}\n{promised}\ndefault: [screen]\n")
+    wait_for(lambda: "the page budgets of routes" in worker.log, "the word that those wait, too")
     worker.stop()
     worker = run(Worker(config, "again")).wait_until_ready()
     assert worker.figures()["burstwatch_page_rate_promised"] == 9

@@ -8,7 +8,7 @@ from itertools import groupby, pairwise
 import msgspec
 import pytest
 
-from detectors.budget import Budget, BudgetState, PageBudget, TeamBudget
+from detectors.budget import Budget, BudgetState, PageBudget, Promise
 from detectors.clock import MINUTES_PER_DAY, minute_of, moment_of
 from detectors.events import Alert
 from detectors.incidents.severity import Money, SeveritySettings
@@ -178,8 +178,8 @@ def test_a_slow_burn_pages_for_what_it_comes_to_by_the_month_end() -> None:
 
 
 def test_a_team_is_held_to_its_own_promise_as_well() -> None:
-    strict = PageBudget(pages=7, teams={"support": TeamBudget(pages=1)})
-    other = PageBudget(pages=7, teams={"web": TeamBudget(pages=1)})
+    strict = PageBudget(pages=7, teams={"support": Promise(pages=1)})
+    other = PageBudget(pages=7, teams={"web": Promise(pages=1)})
     assert pages_of(strict) == []
     assert pages_of(other) == pages_of(PageBudget(pages=7)) != []
 
@@ -194,7 +194,7 @@ def pages_of(budget: PageBudget) -> list[str]:
 def test_a_team_with_few_of_the_natural_episodes_has_little_to_fear() -> None:
     """Its promise is held against its own part of what comes naturally."""
     step = DriverStep(natural_per_week=10.0)
-    budget = Budget(PageBudget(pages=100, teams={"calm": TeamBudget(pages=1)}), (step,))
+    budget = Budget(PageBudget(pages=100, teams={"calm": Promise(pages=1)}), (step,))
     state = BudgetState(began=0)
     score, now = step.threshold + step.tail, 30 * MINUTES_PER_DAY
     assert not budget.is_worth_a_page(state, now, step, score, "calm")
@@ -215,7 +215,7 @@ def test_places_whose_episodes_are_days_ago_are_forgotten() -> None:
 
 
 def test_rates_tell_what_was_promised_and_what_came_of_it(page: Alert) -> None:
-    budget = PageBudget(pages=7, teams={"support": TeamBudget(pages=4), "web": TeamBudget(pages=1)})
+    budget = PageBudget(pages=7, teams={"support": Promise(pages=4), "web": Promise(pages=1)})
     rates = run(DAY, plan(detectors=STEPS, page_budget=budget)).rates
     assert (rates.promised, rates.realised) == (7, 1)
     assert rates.team_promised == {"support": 4, "web": 1}

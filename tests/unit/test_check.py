@@ -57,6 +57,8 @@ routes:
   - match: {severity: page, team: [search, ads-*]}
     receivers: [pager]
     continue: true
+    name: search
+    page_budget: {pages: 1, per: week}
 default: [terminal]
 """
 PRICE = """\
@@ -197,13 +199,49 @@ MISTAKES = [
     (
         "routes",
         ROUTES.replace("[terminal]", "[t, pager]"),
-        11,
+        13,
         "default[0]",
         "no receiver t. Declared: terminal, pager",
     ),
-    ("routes", ROUTES.replace("[terminal]", "[]"), 11, "default", "is empty: what no route takes is told to nobody"),
+    ("routes", ROUTES.replace("[terminal]", "[]"), 13, "default", "is empty: what no route takes is told to nobody"),
     ("routes", ROUTES.replace("[terminal]", "[pager]"), 2, "receivers.terminal", "is named by no route"),
     ("routes", "receivers: {}\ndefault: []", 1, "receivers", "has no receiver, so that nobody would be told"),
+    (
+        "routes",
+        ROUTES.replace("{pages: 1, per", "{pages: 0, pr"),
+        12,
+        "routes[0].page_budget.pages",
+        "expected a number above 0, found 0",
+    ),
+    (
+        "routes",
+        ROUTES.replace("{pages: 1, per", "{pages: 1, pr"),
+        12,
+        "routes[0].page_budget.pr",
+        "did you mean per?",
+    ),
+    ("routes", ROUTES.replace("    name: search\n", ""), 8, "routes[0]", "page_budget needs a name beside it"),
+    (
+        "routes",
+        ROUTES.replace("default", "  - {name: search, receivers: [pager]}\ndefault"),
+        13,
+        "routes[1].name",
+        "route search given twice, first on line 11",
+    ),
+    (
+        "routes",
+        ROUTES.replace("pages: 1", "pages: 4"),
+        12,
+        "routes[0].page_budget",
+        "is above what the organisation gets (3 a week): it holds nothing back",
+    ),
+    (
+        "routes",
+        ROUTES.replace("severity: page", "severity: [ticket, info]"),
+        12,
+        "routes[0].page_budget",
+        "holds nothing back: the route's match takes no page",
+    ),
     (
         "routes",
         ROUTES.replace("PAGER_KEY", "-----KEY"),

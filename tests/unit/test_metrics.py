@@ -36,7 +36,12 @@ def use_everything(metrics: Metrics) -> None:
     metrics.page("volume_burst")
     metrics.open_incidents(1)
     metrics.minute_close_to_alert(0.7)
-    metrics.page_rates(PageRates(3.0, 1, {"support": 1.0}, {"support": 0}, {"driver_step": 2.0}, {"driver_step": 1}))
+    of_team, of_route = {"support": 1.0}, {"search": 1.0}
+    rates = PageRates(
+        3.0, 1, {"driver_step": 2.0}, {"driver_step": 1}, of_team, {"support": 0}, of_team, of_route, {"search": 1},
+        of_route,
+    )  # fmt: skip
+    metrics.page_rates(rates)
     metrics.delivery("slack", "delivered")
     metrics.outbox(2, 12.0)
     metrics.inbox(40)

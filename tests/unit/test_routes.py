@@ -7,7 +7,7 @@ import msgspec
 import pytest
 import yaml
 
-from streams.delivery.routes import Routes
+from streams.delivery.routes import Routes, promise_of
 from streams.notifiers import (
     ConsoleSettings,
     PagerDutySettings,
@@ -90,6 +90,23 @@ def test_every_name_that_is_no_receiver_is_told_with_its_place() -> None:
         ("default[0]", "nobody"),
         ("routes[0].receivers[1]", "pagr"),
     ]
+
+
+def test_a_page_budget_needs_a_name_to_go_by() -> None:
+    with pytest.raises(msgspec.ValidationError, match="page_budget needs a name beside it"):
+        routes({"receivers": [], "page_budget": {"pages": 1}})
+
+
+def test_what_waits_for_a_restart_is_which_page_is_held_to_which_promise() -> None:
+    promising = {"match": {"team": "ads"}, "receivers": ["pager"], "name": "ads", "page_budget": {"pages": 1}}
+    first, last = {"match": {"team": "a*"}, "receivers": ["pager"]}, {"receivers": ["rest"]}
+    held = promise_of(routes(first, promising, last).routes)
+    assert held
+    assert held == promise_of(routes({**first, "receivers": ["search"]}, promising).routes)
+    assert held != promise_of(routes({**first, "match": {"team": "b*"}}, promising, last).routes)
+    assert held != promise_of(routes(first, {**promising, "page_budget": {"pages": 2}}, last).routes)
+    assert held != promise_of(routes(promising, last).routes)
+    assert promise_of(routes(first, last).routes) == ()
 
 
 @pytest.mark.parametrize(
