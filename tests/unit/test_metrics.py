@@ -149,9 +149,9 @@ def shown(metrics: Metrics, name: str, label: str) -> set[str]:
 
 
 def test_a_scrape_never_finds_a_gauge_empty_and_what_is_gone_is_gone(metrics: Metrics) -> None:
-    metrics.page_rates(PageRates(3.0, 1, {}, {}, {"old": 2.0, "stays": 1.0}, {}))
+    metrics.page_rates(PageRates(3.0, 1, natural={"old": 2.0, "stays": 1.0}))
     looked_at = LookedAt(metrics, {"stays": 1.5, "new": 2.0})
-    metrics.page_rates(PageRates(3.0, 1, {}, {}, looked_at, {}))
+    metrics.page_rates(PageRates(3.0, 1, natural=looked_at))
     assert looked_at.seen == [{"old", "stays"}]
     assert shown(metrics, "burstwatch_natural_rate", "detector") == {"stays", "new"}
     metrics.partitions([("watch", 0, (1, 2.0, 3.0, 4.0)), ("watch", 1, (1, 2.0, 3.0, 4.0))])
