@@ -13,7 +13,7 @@ import structlog
 from streams.app import build_stages, installed_version, plan_of
 from streams.configuration.catalogue import build_prices
 from streams.configuration.settings import ConfigError, Settings, load, waits_for_restart
-from streams.delivery.mailroom import Mailroom
+from streams.delivery.dispatcher import Dispatcher
 from streams.delivery.sqlite_outbox import SqliteOutbox
 from streams.embedded.processor import Configuration
 from streams.embedded.runtime import EmbeddedService, EmbeddedSettings, OpenDoorError
@@ -38,19 +38,19 @@ class OutboxDelivery:
     ----------
     path
         Of the state file.
-    mailroom
+    dispatcher
         Who hears of what, and how.
     metrics
         Told of what waits.
     """
 
-    def __init__(self, path: Path, mailroom: Mailroom, metrics: Metrics) -> None:
+    def __init__(self, path: Path, dispatcher: Dispatcher, metrics: Metrics) -> None:
         self._metrics = metrics
-        self.outbox = SqliteOutbox(path, mailroom.receivers_of, time.time, mailroom.is_past)
+        self.outbox = SqliteOutbox(path, dispatcher.receivers_of, time.time, dispatcher.is_past)
         self.trouble: str | None = None
-        self.check, self.adopt = mailroom.check, mailroom.adopt
+        self.check, self.adopt = dispatcher.check, dispatcher.adopt
         self._reached_minute: int | None = None
-        self._round = mailroom.open_round(self.outbox, self._reached)
+        self._dispatch = dispatcher.open_dispatch(self.outbox, self._reached)
 
     async def _reached(self) -> int | None:
         return self._reached_minute
@@ -61,9 +61,9 @@ class OutboxDelivery:
 
     async def run(self) -> None:
         """Deliver until told to stop; a disk that takes nothing is waited for."""
-        while not self._round.stopping.is_set():
+        while not self._dispatch.stopping.is_set():
             try:
-                await self._round.run()
+                await self._dispatch.run()
             except sqlite3.Error as error:
                 self.trouble = f"the outbox cannot be used: {error}"
                 _log.error("outbox_failed", error=str(error))
@@ -72,13 +72,13 @@ class OutboxDelivery:
 
     async def _pause(self) -> None:
         try:
-            await asyncio.wait_for(self._round.stopping.wait(), _TROUBLE_PAUSE_SECONDS)
+            await asyncio.wait_for(self._dispatch.stopping.wait(), _TROUBLE_PAUSE_SECONDS)
         except TimeoutError:
             self.trouble = None
 
     def stop(self) -> None:
         """Let :meth:`run` finish what is in flight and return."""
-        self._round.stop()
+        self._dispatch.stop()
 
     async def show_gauges(self) -> None:
         """Tell the metrics what waits; of a disk in trouble :meth:`run` tells."""
@@ -122,7 +122,7 @@ async def serve(folder: Path, environ: Mapping[str, str]) -> None:
     state, http = settings.state, settings.http
     path = Path(state.path)
     metrics = Metrics(installed_version(), "embedded", settings.metrics.top_services)
-    delivery = OutboxDelivery(path, Mailroom(settings.routes, environ, metrics.delivery), metrics)
+    delivery = OutboxDelivery(path, Dispatcher(settings.routes, environ, metrics.delivery), metrics)
     store = Store(path, delivery.outbox.prepare, delivery.outbox.insert, state.rejected_kept)
     embedded = EmbeddedSettings(
         host=http.host,

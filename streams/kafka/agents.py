@@ -44,7 +44,7 @@ class Message(Protocol):
     generation_id: int
 
 
-class Beside(Protocol):
+class Companion(Protocol):
     """What runs beside a partition that is held, and not while it rests."""
 
     async def run(self) -> None:
@@ -95,8 +95,8 @@ class Holding:
         self._observe = observe or Observer()
         self._settings = settings
         self._give_up = give_up
-        self._beside: Callable[[], Beside] | None = None
-        self._companion: tuple[Beside, asyncio.Task[None]] | None = None
+        self._open_companion: Callable[[], Companion] | None = None
+        self._companion: tuple[Companion, asyncio.Task[None]] | None = None
         self._resting = False
         self._ready = asyncio.Event()
         self._saved_at = time.monotonic()
@@ -107,9 +107,9 @@ class Holding:
         """Whether the lease is held and the state is there."""
         return self._ready.is_set()
 
-    def run_beside(self, beside: Callable[[], Beside]) -> None:
+    def run_companion(self, beside: Callable[[], Companion]) -> None:
         """Let something run while the partition is held; to be told before :meth:`open`."""
-        self._beside = beside
+        self._open_companion = beside
 
     def open(self) -> None:
         """Acquire the lease, in the background; inputs wait for it."""
@@ -174,8 +174,8 @@ class Holding:
                 await asyncio.shield(self._guarded(self.lease.emit()))
 
     def _start_beside(self) -> None:
-        if self._beside is not None and self._companion is None:
-            companion = self._beside()
+        if self._open_companion is not None and self._companion is None:
+            companion = self._open_companion()
             self._companion = (companion, asyncio.create_task(self._guarded(companion.run())))
 
     async def _stop_beside(self) -> None:

@@ -35,7 +35,7 @@ from streams.kafka.bulk import Bulk, Fetched
 from streams.kafka.client import connection, new_consumer, new_producer
 from streams.kafka.cutting import Cut, chunks, cut, encoded
 from streams.kafka.idle import Idleness, RawProgress
-from streams.kafka.lease import Passing, no_passing
+from streams.kafka.lease import Failpoint, no_failpoint
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.topics import DEPLOYMENTS, FEEDBACK, FRAMES, REJECTED, USAGE
 
@@ -83,7 +83,7 @@ class IntakeService(ConsumerRebalanceListener):
         Name of this worker for static membership; None for none.
     observe
         Told of what was taken once it is committed.
-    passing
+    failpoint
         For tests that crash at every point.
     """
 
@@ -94,10 +94,10 @@ class IntakeService(ConsumerRebalanceListener):
         idle_seconds: float,
         instance: str | None = None,
         observe: Callable[[IntakeOutput], object] = lambda output: None,
-        passing: Passing = no_passing,
+        failpoint: Failpoint = no_failpoint,
     ) -> None:
         self._settings = settings
-        self._passing = passing
+        self._failpoint = failpoint
         self._intake = intake
         self._observe = observe
         self._kind_of: dict[str, Kind] = {settings.topic(kind): kind for kind in KINDS}
@@ -254,11 +254,11 @@ class IntakeService(ConsumerRebalanceListener):
                     for made in self._cut(place, chunk):
                         outputs.append(made.output)
                         sent += await self._send(made)
-            await self._passing("intake: sending")
+            await self._failpoint("intake: sending")
             await asyncio.gather(*sent)
-            await self._passing("intake: after send")
+            await self._failpoint("intake: after send")
             await self._commit({place: fetched[-1].next_offset for place, fetched in batch.items() if fetched})
-            await self._passing("intake: after commit")
+            await self._failpoint("intake: after commit")
         for output in outputs:
             self._observe(output)
 

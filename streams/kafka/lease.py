@@ -12,7 +12,7 @@ succeeds even where a send failed). There are two kinds:
 - *checkpoint*, seldom: {outputs, emitted, parts of pages that changed, root, the group's offset}.
 
 A checkpoint takes what has changed of a state part by part; while it does, no input is applied
-(:mod:`streams.kafka.stillness`).
+(:mod:`streams.kafka.snapshot_barrier`).
 
 After a crash the next owner has the state of the last checkpoint and reads on from there; computing is
 deterministic, so it makes the same outputs again, and those that ``emitted`` counts are not sent again.
@@ -44,7 +44,7 @@ from streams.kafka.checkpoint import (
 )
 from streams.kafka.client import new_consumer, new_producer
 from streams.kafka.settings import KafkaSettings
-from streams.kafka.stillness import Stillness
+from streams.kafka.snapshot_barrier import SnapshotBarrier
 from streams.written import Written
 
 ACQUIRE_SECONDS = 120.0
@@ -119,11 +119,11 @@ class Lane(msgspec.Struct, frozen=True):
         return f"{self.agent}-{self.partition}"
 
 
-Passing = Callable[[str], Awaitable[None]]
+Failpoint = Callable[[str], Awaitable[None]]
 """Told the name of each point that is passed, between any two things that can fail apart."""
 
 
-async def no_passing(_: str) -> None:
+async def no_failpoint(_: str) -> None:
     """Nobody wants to know."""
 
 
@@ -138,15 +138,15 @@ class Lease:
         What is owned.
     owner
         Who owns it, for people.
-    passing
+    failpoint
         For tests that crash at every point.
     """
 
-    def __init__(self, settings: KafkaSettings, lane: Lane, owner: str, passing: Passing = no_passing) -> None:
+    def __init__(self, settings: KafkaSettings, lane: Lane, owner: str, failpoint: Failpoint = no_failpoint) -> None:
         self.lane = lane
         self._settings = settings
         self._owner = owner
-        self._passing = passing
+        self._failpoint = failpoint
         self._producer: AIOKafkaProducer | None = None
         self._writing = asyncio.Lock()
         self._next_offset = 0
@@ -157,7 +157,7 @@ class Lease:
         self._waiting: list[_Output] = []
         self._written = Written()
         self._saved_offset = -1
-        self._stillness = Stillness()
+        self._barrier = SnapshotBarrier()
         self.held_since_ms: int | None = None
         """When the lease was taken, in Unix milliseconds."""
         self.saved_ms: int | None = None
@@ -177,11 +177,11 @@ class Lease:
                     self._settings, transactional_id=identity, transaction_timeout_ms=_TRANSACTION_TIMEOUT_MS
                 )
                 await self._producer.start()
-                await self._passing(f"{self.lane.name}: fenced")
+                await self._failpoint(f"{self.lane.name}: fenced")
                 mark = f"{self._owner} {uuid.uuid4()}".encode()
                 await self._transact([(OWNER, mark)], [], None)
                 records = await self._read_up_to(mark)
-                await self._passing(f"{self.lane.name}: state read")
+                await self._failpoint(f"{self.lane.name}: state read")
                 first, end = await self._input_bounds()
                 self.held_since_ms = round(time.time() * 1000)
         except TimeoutError as error:
@@ -196,7 +196,7 @@ class Lease:
 
     async def until_input_may_come(self) -> None:
         """Wait while a checkpoint reads the state; to be followed by :meth:`apply` with nothing awaited in between."""
-        await self._stillness.over()
+        await self._barrier.over()
 
     def apply(self, place: Place, work: Callable[[], Sequence[bytes]]) -> bool:
         """Do the work of one input, once; tell whether it was done, or had been before.
@@ -213,7 +213,7 @@ class Lease:
         InputGapError
             If an input before this one never came.
         """
-        if self._stillness.holds:
+        if self._barrier.holds:
             raise RuntimeError(f"{self.lane.name}: an input came while the state was read")
         expected = self._next_sequence.get(place.sender, place.sequence if self._any_first else 0)
         if place.sequence > expected:
@@ -269,7 +269,7 @@ class Lease:
             Gives the minute that the state has come to, for whoever looks on.
         """
         async with self._writing:
-            self._stillness.begin()
+            self._barrier.begin()
             try:
                 root = Root(
                     FORMAT, self.lane.schema, self._next_offset, dict(self._next_sequence), self._outputs, {},
@@ -277,14 +277,14 @@ class Lease:
                 )  # fmt: skip
                 outputs, self._waiting = self._waiting, []
                 remarks = notes()
-                parts = await self._stillness.take(changes())
+                parts = await self._barrier.take(changes())
                 emitted = max(self._emitted, root.outputs)
                 records = self._checkpoint_records(parts, emitted, root)
                 await self._transact(records, outputs, root.next_offset, remarks)
                 self._emitted, self._saved_offset = emitted, root.next_offset
                 self.saved_ms = round(time.time() * 1000)
             finally:
-                self._stillness.end()
+                self._barrier.end()
 
     def _checkpoint_records(self, parts: Iterator[Part], emitted: int, root: Root) -> Iterator[_Record]:
         """Give keys and values: what changed, then the root, which knows them all by then."""
@@ -340,7 +340,7 @@ class Lease:
         try:
             patience = self._settings.request_timeout_seconds
             async with asyncio.timeout(patience) as deadline:
-                await self._passing(f"{lane.name}: before begin")
+                await self._failpoint(f"{lane.name}: before begin")
                 await producer.begin_transaction()
                 sent = [await self._send(producer, output) for output in outputs]
                 sent += [await producer.send(lane.output_topic, note, partition=0) for note in notes]
@@ -349,13 +349,13 @@ class Lease:
                     deadline.reschedule(asyncio.get_running_loop().time() + patience)
                     await asyncio.sleep(0)  # others have their turn, however fast the broker is
                 await asyncio.gather(*sent)
-                await self._passing(f"{lane.name}: after send")
+                await self._failpoint(f"{lane.name}: after send")
                 if next_offset is not None:
                     hint = {TopicPartition(lane.input_topic, lane.partition): next_offset}
                     await producer.send_offsets_to_transaction(hint, lane.group)
-                await self._passing(f"{lane.name}: before commit")
+                await self._failpoint(f"{lane.name}: before commit")
                 await producer.commit_transaction()
-                await self._passing(f"{lane.name}: after commit")
+                await self._failpoint(f"{lane.name}: after commit")
         except Exception as error:
             raise LeaseLostError(f"{lane.name}: a transaction failed: {error!r}") from error
 

@@ -18,10 +18,10 @@ from detectors.events import Feedback
 from streams.app import build_stages, installed_version, plan_of
 from streams.configuration.catalogue import build_prices
 from streams.configuration.settings import ConfigError, Settings, load, waits_for_restart
-from streams.delivery.mailroom import Mailroom
+from streams.delivery.dispatcher import Dispatcher
 from streams.delivery.routes import promise_of
 from streams.kafka import bulk
-from streams.kafka.lease import Passing, no_passing
+from streams.kafka.lease import Failpoint, no_failpoint
 from streams.kafka.status import PartitionStatus
 from streams.kafka.worker import KafkaWorker, TopicsError, WorkerParts, exit_at_once
 from streams.metrics import Metrics
@@ -59,7 +59,7 @@ class WorkerService:
         Of this worker, unlike any other's and the same after a restart; None where there is no such name.
     port
         To listen on instead of the configured one.
-    passing
+    failpoint
         For tests that crash at every point.
     give_up
         Ends the process at once.
@@ -76,7 +76,7 @@ class WorkerService:
         environ: Mapping[str, str],
         name: str | None,
         port: int | None,
-        passing: Passing = no_passing,
+        failpoint: Failpoint = no_failpoint,
         give_up: Callable[[BaseException], NoReturn] = exit_at_once,
     ) -> None:
         self._give_up = give_up
@@ -89,7 +89,7 @@ class WorkerService:
         self._metrics = Metrics(installed_version(), "worker", settings.metrics.top_services)
         self._metrics.receivers(settings.routes.receivers)
         self._metrics.detectors(self._detectors, [kind.title for kind in settings.detectors])
-        self._mailroom = Mailroom(settings.routes, environ, self._metrics.delivery)
+        self._dispatcher = Dispatcher(settings.routes, environ, self._metrics.delivery)
         self._tally = Tally()
         self._no_pages = PageRates(plan.page_budget.pages_per_week)
         parts = WorkerParts(
@@ -97,9 +97,9 @@ class WorkerService:
             watches=stages.watches,
             incidents=stages.incidents,
             shape=stages.shape,
-            receivers_of=self._mailroom.receivers_of,
-            is_past=self._mailroom.is_past,
-            open_delivery=self._mailroom.open_round,
+            receivers_of=self._dispatcher.receivers_of,
+            is_past=self._dispatcher.is_past,
+            open_delivery=self._dispatcher.open_dispatch,
             idle_seconds=settings.idle_seconds,
             observe_intake=self._tally.add_intake,
             observe_report=lambda report: self._tally.add_report(report, self._detectors),
@@ -107,7 +107,7 @@ class WorkerService:
             observe_checkpoint=self._metrics.checkpoint,
             observe_refused=self._refuse,
         )
-        self._worker = KafkaWorker(settings.kafka, parts, name, give_up, passing)
+        self._worker = KafkaWorker(settings.kafka, parts, name, give_up, failpoint)
         self._readiness = Readiness("kafka")
         self._web = WebServer(self._metrics.expose, self._readiness)
         self._metrics.config_reloaded(successful=True, at_seconds=time.time())
@@ -168,12 +168,12 @@ class WorkerService:
         """Take other routes into use; say what else has changed, since all workers must change it together."""
         try:
             new = load(self._settings.folder)
-            self._mailroom.check(new.routes)
+            self._dispatcher.check(new.routes)
         except (ConfigError, ReceiverError) as error:
             _log.error("config_reload_failed", error=str(error), kept="the last good configuration")
             self._metrics.config_reloaded(successful=False, at_seconds=time.time())
             return
-        self._mailroom.adopt(new.routes)
+        self._dispatcher.adopt(new.routes)
         self._metrics.receivers(new.routes.receivers)
         waiting = waits_for_restart(new, self._settings, _TAKEN_WHILE_RUNNING)
         if promise_of(new.routes.routes) != promise_of(self._settings.routes.routes):

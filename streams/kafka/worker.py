@@ -22,14 +22,14 @@ from detectors.incidents.stage import Incidents
 from detectors.intake import Intake, IntakeOutput
 from detectors.reports import MinuteReport
 from detectors.watch_state import WatchState
-from streams.delivery.mailroom import Reached
+from streams.delivery.dispatcher import Reached
 from streams.delivery.outbox import Outbox, Waiting
-from streams.kafka.agents import Agent, Beside, Holding, Message, Observer
+from streams.kafka.agents import Agent, Companion, Holding, Message, Observer
 from streams.kafka.cutting import cut_report
 from streams.kafka.deliver import KafkaOutbox
 from streams.kafka.faust_app import build_app
 from streams.kafka.intake import IntakeService
-from streams.kafka.lease import Lane, Lease, Passing, no_passing
+from streams.kafka.lease import Failpoint, Lane, Lease, no_failpoint
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.status import OwnLane, PartitionStatus, newest_root, read_own
 from streams.kafka.topics import (
@@ -85,7 +85,7 @@ class WorkerParts(msgspec.Struct, frozen=True):
     shape: str
     receivers_of: Callable[[Alert, Sequence[str]], Sequence[str]]
     is_past: Callable[[Alert, float], bool]
-    open_delivery: Callable[[Outbox, Reached], Beside]
+    open_delivery: Callable[[Outbox, Reached], Companion]
     idle_seconds: float = 60.0
     observe_intake: Callable[[IntakeOutput], None] = lambda output: None
     observe_report: Callable[[MinuteReport], None] = lambda report: None
@@ -137,7 +137,7 @@ class KafkaWorker:
         moves no partitions. None where there is no such name.
     give_up
         Ends the process at once.
-    passing
+    failpoint
         For tests that crash at every point.
     """
 
@@ -147,14 +147,14 @@ class KafkaWorker:
         parts: WorkerParts,
         name: str | None = None,
         give_up: Callable[[BaseException], NoReturn] = exit_at_once,
-        passing: Passing = no_passing,
+        failpoint: Failpoint = no_failpoint,
     ) -> None:
         self._settings = settings
         self._parts = parts
         self._name = name
         self._give_up = give_up
         self._saving_of_watch = asyncio.Lock()  # what a checkpoint writes of a shard is large
-        self._passing = passing
+        self._failpoint = failpoint
         self._stopping = asyncio.Event()
         self._agents = [
             Agent(settings.topic(FRAMES), self._hold_watch, give_up),
@@ -235,7 +235,7 @@ class KafkaWorker:
         loop = asyncio.get_running_loop()
         intake = IntakeService(
             self._settings, parts.intake, parts.idle_seconds, self._name,
-            lambda output: loop.call_soon_threadsafe(parts.observe_intake, output), self._passing,
+            lambda output: loop.call_soon_threadsafe(parts.observe_intake, output), self._failpoint,
         )  # fmt: skip
         await app.start()
         # A thread and a loop of its own: while it compresses or runs compiled code, the agents have their turn.
@@ -279,7 +279,7 @@ class KafkaWorker:
 
         outbox = KafkaOutbox(self._parts.receivers_of, save, self._parts.is_past)
         holding = self._hold("deliver", partition, ALERTS, STATE_DELIVER, DEAD_LETTERS, outbox)
-        holding.run_beside(lambda: self._parts.open_delivery(outbox, reached))
+        holding.run_companion(lambda: self._parts.open_delivery(outbox, reached))
         return holding
 
     def _hold(self, agent: str, partition: int, given: str, state: str, made: str, work: Work) -> Holding:
@@ -289,7 +289,7 @@ class KafkaWorker:
             agent, partition, topic(given), topic(state), topic(made), self._settings.application,
             schema, tuple(older),
         )  # fmt: skip
-        lease = Lease(self._settings, lane, self._owner, self._passing)
+        lease = Lease(self._settings, lane, self._owner, self._failpoint)
         observer = Observer(saved=self._parts.observe_checkpoint)
         if agent == "deliver":
             observer = replace(observer, took=self._take_note_of_alert)

@@ -39,7 +39,7 @@ class Strike:
         self._left = int(count or 0)
         self._how = how
 
-    async def passing(self, point: str) -> None:
+    async def failpoint(self, point: str) -> None:
         """Hear of a point that is passed."""
         if self._how != "lose" and self._is_now(point):
             os.kill(os.getpid(), SIGNALS[self._how])
@@ -77,7 +77,7 @@ def main() -> None:
         SAFEGUARDS[given.without]()
     strike = Strike(given.strike)
     strike.lose_an_input()
-    service = WorkerService(load(given.config), os.environ, given.name, given.port, strike.passing)
+    service = WorkerService(load(given.config), os.environ, given.name, given.port, strike.failpoint)
     asyncio.run(service.run())
 
 

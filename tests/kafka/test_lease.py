@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from detectors.pages import Pages, Part
-from streams.kafka import stillness
+from streams.kafka import snapshot_barrier
 from streams.kafka.checkpoint import Root
 from streams.kafka.client import new_producer, open_admin
 from streams.kafka.lease import InputGapError, Lane, Lease, LeaseLostError, Place, StateError
@@ -242,7 +242,7 @@ async def test_inputs_wait_while_a_state_is_read_and_others_have_their_turn(
     kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A state larger than what is taken ahead: it is read while it is written, part by part."""
-    monkeypatch.setattr(stillness, "AHEAD_BYTES", 3_000_000)
+    monkeypatch.setattr(snapshot_barrier, "AHEAD_BYTES", 3_000_000)
     owner = await Owner(kafka).acquire()
     owner.apply(0)
     taken, turns = 0, 0

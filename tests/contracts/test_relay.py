@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from detectors.events import Alert
-from streams.delivery.postman import Postman
+from streams.delivery.relay import OutboxRelay
 from streams.delivery.routes import Route, Routes
 from streams.delivery.sqlite_outbox import SqliteOutbox
 from streams.notifiers import PagerDutySettings, ReceiverSettings, SlackSettings, open_receivers
@@ -53,18 +53,18 @@ def raise_alerts(tmp_path: Path, outbox: SqliteOutbox) -> Iterator[Callable[...,
 
 
 @pytest.fixture
-def postman(routes: Routes, outbox: SqliteOutbox, slack: SlackServer, pagerduty: PagerDutyServer) -> Postman:
+def relay(routes: Routes, outbox: SqliteOutbox, slack: SlackServer, pagerduty: PagerDutyServer) -> OutboxRelay:
     receivers = open_receivers(routes.receivers, {"TOKEN": slack.token, "KEY": pagerduty.routing_key})
-    return Postman(receivers, outbox, QUICK)
+    return OutboxRelay(receivers, outbox, QUICK)
 
 
 @asynccontextmanager
-async def at_work(postman: Postman) -> AsyncIterator[asyncio.Task[None]]:
-    working = asyncio.create_task(postman.run())
+async def at_work(relay: OutboxRelay) -> AsyncIterator[asyncio.Task[None]]:
+    working = asyncio.create_task(relay.run())
     try:
         yield working
     finally:
-        postman.stop()
+        relay.stop()
         async with asyncio.timeout(10):
             await asyncio.gather(working, return_exceptions=True)
 
@@ -76,13 +76,13 @@ async def until(condition: Callable[[], bool], within_seconds: float = 10.0) -> 
 
 
 async def test_an_incident_reaches_slack_and_the_pager_from_its_start_to_its_end(
-    postman: Postman,
+    relay: OutboxRelay,
     outbox: SqliteOutbox,
     raise_alerts: Callable[..., None],
     slack: SlackServer,
     pagerduty: PagerDutyServer,
 ) -> None:
-    async with at_work(postman):
+    async with at_work(relay):
         raise_alerts(FIRING)
         await until(lambda: outbox.waiting().count == 0)
         raise_alerts(UPDATED, RESOLVED)
@@ -95,36 +95,36 @@ async def test_an_incident_reaches_slack_and_the_pager_from_its_start_to_its_end
 
 
 async def test_a_dead_slack_does_not_delay_the_pager(
-    postman: Postman, raise_alerts: Callable[..., None], slack: SlackServer, pagerduty: PagerDutyServer
+    relay: OutboxRelay, raise_alerts: Callable[..., None], slack: SlackServer, pagerduty: PagerDutyServer
 ) -> None:
     slack.faults += [Fault(status=503, delay_seconds=0.05)] * 10_000
     raise_alerts(*(another(n) for n in range(20)))
-    async with at_work(postman):
+    async with at_work(relay):
         await until(lambda: len(pagerduty.incidents) == 20, within_seconds=3)
     assert slack.messages == []
 
 
 async def test_what_a_crash_left_intended_is_sent_again_and_says_so(
-    postman: Postman, outbox: SqliteOutbox, raise_alerts: Callable[..., None], slack: SlackServer
+    relay: OutboxRelay, outbox: SqliteOutbox, raise_alerts: Callable[..., None], slack: SlackServer
 ) -> None:
     raise_alerts(FIRING)
     pending = await outbox.next_for("slack")
     assert pending is not None
     await outbox.intend(pending)
-    async with at_work(postman):
+    async with at_work(relay):
         await until(lambda: outbox.waiting().count == 0)
     assert "may have been sent before" in slack.messages[0].shown()
 
 
 @pytest.mark.parametrize("how", ["cancelled", "told to stop"])
 async def test_at_the_end_what_is_in_flight_is_finished_and_what_waits_keeps_waiting(
-    postman: Postman, outbox: SqliteOutbox, raise_alerts: Callable[..., None], slack: SlackServer, how: str
+    relay: OutboxRelay, outbox: SqliteOutbox, raise_alerts: Callable[..., None], slack: SlackServer, how: str
 ) -> None:
     slack.faults.append(Fault(delay_seconds=0.3))
     raise_alerts(FIRING, another(1), another(2))
-    async with at_work(postman) as working:
+    async with at_work(relay) as working:
         await until(lambda: slack.requests == 1)
-        working.cancel() if how == "cancelled" else postman.stop()
+        working.cancel() if how == "cancelled" else relay.stop()
         async with asyncio.timeout(5):
             await asyncio.wait([working])
         assert working.cancelled() == (how == "cancelled")
@@ -145,7 +145,7 @@ async def test_a_message_that_slack_chokes_on_lets_the_next_incident_through(
     impatient = QUICK.__class__(first_pause_seconds=0.01, longest_pause_seconds=0.02, give_way_after_seconds=0.05)
     slack.chokes_on = FIRING.alert_id
     raise_alerts(FIRING, another(1))
-    async with at_work(Postman(receivers, outbox, impatient)):
+    async with at_work(OutboxRelay(receivers, outbox, impatient)):
         await until(lambda: len(slack.messages) == 1)
         slack.chokes_on = None
         await until(lambda: outbox.waiting().count == 0)
@@ -156,7 +156,7 @@ async def test_a_receiver_that_is_configured_no_more_leaves_dead_letters_not_sil
     outbox: SqliteOutbox, raise_alerts: Callable[..., None]
 ) -> None:
     raise_alerts(FIRING)
-    async with at_work(Postman({}, outbox, QUICK)):
+    async with at_work(OutboxRelay({}, outbox, QUICK)):
         await until(lambda: len(outbox.dead_letters()) == 2)
     assert {letter.answer for letter in outbox.dead_letters()} == {
         "no receiver pager is configured any more",
@@ -164,8 +164,8 @@ async def test_a_receiver_that_is_configured_no_more_leaves_dead_letters_not_sil
     }
 
 
-async def test_an_outbox_that_fails_ends_the_postman(
-    postman: Postman, outbox: SqliteOutbox, raise_alerts: Callable[..., None], tmp_path: Path
+async def test_an_outbox_that_fails_ends_the_relay(
+    relay: OutboxRelay, outbox: SqliteOutbox, raise_alerts: Callable[..., None], tmp_path: Path
 ) -> None:
     raise_alerts(FIRING)
     with sqlite3.connect(tmp_path / "state.db") as connection:
@@ -173,4 +173,4 @@ async def test_an_outbox_that_fails_ends_the_postman(
     connection.close()
     async with asyncio.timeout(10):
         with pytest.raises(ValueError, match="JSON"):
-            await postman.run()
+            await relay.run()

@@ -1,4 +1,4 @@
-"""The mailroom: routes and receivers that may change while alerts are delivered."""
+"""The dispatcher: routes and receivers that may change while alerts are delivered."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from detectors.events import Alert
 from streams.delivery.delivery import Observe
 from streams.delivery.outbox import Outbox
 from streams.delivery.past import CatchingUp
-from streams.delivery.postman import Postman
+from streams.delivery.relay import OutboxRelay
 from streams.delivery.routes import Routes
 from streams.notifiers import open_receivers
 
@@ -20,8 +20,8 @@ Reached = Callable[[], Awaitable[int | None]]
 _LOOK_AT_HELD_SECONDS = 1.0
 
 
-class Mailroom:
-    """Knows who hears of what, and sends postmen out.
+class Dispatcher:
+    """Knows who hears of what, and sends relays out.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class Mailroom:
         self._observe = observe
         self._routes = routes
         self._receivers = open_receivers(routes.receivers, environ)
-        self._rounds: list[Round] = []
+        self._dispatches: list[Dispatch] = []
 
     def receivers_of(self, alert: Alert, told: Sequence[str]) -> Sequence[str]:
         """Return who hears of an alert, given who has heard of its incident."""
@@ -65,59 +65,59 @@ class Mailroom:
         """Go on with other routes; what is in flight is finished first."""
         self._receivers = open_receivers(routes.receivers, self._environ)
         self._routes = routes
-        for one in self._rounds:
+        for one in self._dispatches:
             one.begin_again()
 
-    def open_round(self, outbox: Outbox, reached: Reached) -> Round:
+    def open_dispatch(self, outbox: Outbox, reached: Reached) -> Dispatch:
         """Return what serves an outbox, by the routes of the day."""
-        return Round(self, outbox, reached)
+        return Dispatch(self, outbox, reached)
 
-    def enter(self, one: Round) -> None:
+    def enter(self, one: Dispatch) -> None:
         """Tell a round of other routes from now on."""
-        self._rounds.append(one)
+        self._dispatches.append(one)
 
-    def leave(self, one: Round) -> None:
+    def leave(self, one: Dispatch) -> None:
         """Tell it no more."""
-        self._rounds.remove(one)
+        self._dispatches.remove(one)
 
-    def postman(self, outbox: Outbox) -> Postman:
-        """Return a postman with the present receivers."""
-        return Postman(self._receivers, outbox, self._routes.retries, self._observe)
+    def relay(self, outbox: Outbox) -> OutboxRelay:
+        """Return a relay with the present receivers."""
+        return OutboxRelay(self._receivers, outbox, self._routes.retries, self._observe)
 
 
-class Round:
-    """Serves one outbox, with a new postman whenever the receivers change.
+class Dispatch:
+    """Serves one outbox, with a new relay whenever the receivers change.
 
     Parameters
     ----------
-    mailroom
-        Where the postmen come from.
+    dispatcher
+        Where the relays come from.
     outbox
         What to deliver.
     reached
         How far detection has come.
     """
 
-    def __init__(self, mailroom: Mailroom, outbox: Outbox, reached: Reached) -> None:
-        self._mailroom = mailroom
+    def __init__(self, dispatcher: Dispatcher, outbox: Outbox, reached: Reached) -> None:
+        self._dispatcher = dispatcher
         self._outbox = outbox
         self._reached = reached
         self._catching_up = CatchingUp()
-        self._postman: Postman | None = None
+        self._relay: OutboxRelay | None = None
         self.stopping = asyncio.Event()
 
     async def run(self) -> None:
         """Deliver until told to stop. It may be run again after whatever the outbox raised."""
-        self._mailroom.enter(self)
+        self._dispatcher.enter(self)
         leaving = asyncio.Event()
         looking = asyncio.create_task(self._let_go_in_time(leaving))
         looking.add_done_callback(lambda _: self.begin_again())
         try:
             while not (self.stopping.is_set() or looking.done()):
-                self._postman = self._mailroom.postman(self._outbox)
-                await self._postman.run()
+                self._relay = self._dispatcher.relay(self._outbox)
+                await self._relay.run()
         finally:
-            self._mailroom.leave(self)
+            self._dispatcher.leave(self)
             leaving.set()
             await asyncio.wait([looking])  # never cut off: it may be in the middle of a save
         looking.result()
@@ -131,7 +131,7 @@ class Round:
             else:
                 minute = await self._reached()
                 newest = max(newest, (minute or 0) * 60.0)
-                if self._mailroom.is_over(self._catching_up, newest, time.time()):
+                if self._dispatcher.is_over(self._catching_up, newest, time.time()):
                     await self._outbox.let_go()
             try:
                 await asyncio.wait_for(leaving.wait(), _LOOK_AT_HELD_SECONDS)
@@ -139,9 +139,9 @@ class Round:
                 continue
 
     def begin_again(self) -> None:
-        """Go on with a new postman."""
-        if self._postman is not None:
-            self._postman.stop()
+        """Go on with a new relay."""
+        if self._relay is not None:
+            self._relay.stop()
 
     def stop(self) -> None:
         """Let :meth:`run` finish what is in flight and return."""

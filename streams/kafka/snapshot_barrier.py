@@ -1,4 +1,4 @@
-"""Stillness: no input is applied while a checkpoint takes parts of the state, and others have their turn meanwhile.
+"""A barrier: no input is applied while a checkpoint takes parts of the state, and others have their turn meanwhile.
 
 Parts are taken ahead of the writing, up to a bound in memory, so that inputs wait for the state to be read and seldom
 for a broker.
@@ -16,7 +16,7 @@ AHEAD_BYTES = 64 * 1024 * 1024
 """So much is taken of a state ahead of the writing."""
 
 
-class Stillness:
+class SnapshotBarrier:
     """Holds inputs back while a state is read."""
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class Stillness:
         self._over.set()
 
     async def take(self, parts: Iterable[Part]) -> Iterator[Part]:
-        """Take parts ahead and give all; the stillness ends when the last one was taken, not when it is written."""
+        """Take parts ahead and give all; the barrier ends when the last one was taken, not when it is written."""
         rest, ahead, size_bytes = self._until_the_last(parts), deque[Part](), 0
         for name, part in rest:
             ahead.append((name, part))

@@ -1,4 +1,4 @@
-"""The postman: takes what waits in the outbox to its receivers, each served by itself, until told to stop."""
+"""The relay of the outbox: takes what waits in it to its receivers, each served by itself, until told to stop."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOOK_EVERY_SECONDS = 0.5
 """How often an idle receiver looks for new alerts."""
 
 
-class Postman:
+class OutboxRelay:
     """Delivers from an outbox.
 
     Parameters
