@@ -102,15 +102,18 @@ def has_expired(initiative: Initiative, minute: int) -> bool:
     return initiative.expires is not None and minute_of(initiative.expires) <= minute
 
 
-def plan_at(initiative: Initiative, minute: int) -> PlannedBurst | None:
-    """Return the planned burst of a minute, with a quarter of an hour's grace after its end."""
+def plan_at(initiative: Initiative, minute: int, horizon_minutes: int) -> PlannedBurst | None:
+    """Return the planned burst that a horizon up to a minute looks back on, with a quarter of an hour's grace.
+
+    What looks back on four hours still sees a burst that ended three hours ago.
+    """
     for plan in initiative.planned:
-        if minute_of(plan.start) <= minute < minute_of(plan.end) + GRACE_AFTER_PLAN_MINUTES:
+        if minute_of(plan.start) <= minute < minute_of(plan.end) + GRACE_AFTER_PLAN_MINUTES + horizon_minutes:
             return plan
     return None
 
 
-def judge_intent(initiative: Initiative | None, minute: int, usd_last_hour: float) -> Intent:
+def judge_intent(initiative: Initiative | None, minute: int, usd_last_hour: float, horizon_minutes: int = 0) -> Intent:
     """Tell intentional spend from accidental and undeclared.
 
     Intentional is what a plan covers within its ceiling, and the first day of a declared initiative.
@@ -123,12 +126,14 @@ def judge_intent(initiative: Initiative | None, minute: int, usd_last_hour: floa
         The present one.
     usd_last_hour
         What all that belongs to the initiative has cost in the hour up to it.
+    horizon_minutes
+        How far back it was looked.
     """
     if initiative is None:
         return Intent(None, "undeclared", None)
     if not is_current(initiative, minute):
         return Intent(initiative.id, "accidental", initiative.approver, _why_not_current(initiative, minute))
-    plan = plan_at(initiative, minute)
+    plan = plan_at(initiative, minute, horizon_minutes)
     if plan is not None and usd_last_hour <= plan.up_to_usd_per_hour:
         return Intent(initiative.id, "intentional", plan.approved_by, plan.reason)
     if initiative.starts is not None and minute - minute_of(initiative.starts) < GRACE_AFTER_START_MINUTES:

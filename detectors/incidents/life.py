@@ -324,7 +324,7 @@ class Life:
     def _meant(self, state: Lives, found: Candidate) -> Intent:
         initiative = self._initiative(state, found)
         spent = 0.0 if initiative is None else self._usd_last_hour(state, found, initiative)
-        return judge_intent(initiative, found.minute, spent)
+        return judge_intent(initiative, found.minute, spent, found.horizon_minutes)
 
     def _usd_last_hour(self, state: Lives, found: Candidate, initiative: Initiative) -> float:
         """What all that belongs to an initiative cost in the hour up to a candidate.

@@ -8,6 +8,7 @@ import pytest
 from detectors.clock import minute_of, moment_of
 from detectors.events import Alert, Initiative
 from detectors.frame import COST, DIMENSIONS
+from detectors.intent import judge_intent
 from detectors.kinds.driver_step import DriverStep
 from detectors.prices import NANO
 from tests.laws.streams import SERVICES, START, Run, Service, Stream, end_of, plan, run, stream, usage_messages
@@ -41,6 +42,14 @@ def planned(up_to_usd_per_hour: float, **changes: object) -> Initiative:
 
 def alerts_of(*initiatives: Initiative, a_stream: Stream = DAY) -> list[Alert]:
     return run(a_stream, plan(detectors=STEPS, initiatives=initiatives)).alerts
+
+
+@pytest.mark.parametrize(("horizon_minutes", "verdict"), [(240, "intentional"), (60, "accidental")])
+def test_what_a_long_horizon_still_sees_of_a_plan_was_meant_and_what_is_new_was_not(
+    horizon_minutes: int, verdict: str
+) -> None:
+    two_hours_later = START + 26 * 60
+    assert judge_intent(planned(1000.0), two_hours_later, 0.0, horizon_minutes).verdict == verdict
 
 
 @pytest.fixture(scope="module")
