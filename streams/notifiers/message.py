@@ -183,10 +183,10 @@ def _facts(alert: Alert) -> Iterator[tuple[str, str]]:
 def _how_much(alert: Alert) -> str:
     if not _has_dollars(alert):
         return "not known"
-    parts = f"{usd(alert.observed_usd)} spent, {usd(alert.expected_usd)} expected"
-    if alert.state == "resolved":
-        return f"{usd(alert.excess_usd)} above expected in all ({parts})"
-    return f"{usd(alert.excess_usd)} above expected so far ({parts})"
+    above = f"{usd(alert.excess_usd)} above expected {'in all' if alert.state == 'resolved' else 'so far'}"
+    if not alert.expected_usd:  # a new thing, or what has been counted so far is shorter than what was seen
+        return above
+    return f"{above} ({usd(alert.observed_usd)} spent, {usd(alert.expected_usd)} expected)"
 
 
 def _since(alert: Alert) -> str:

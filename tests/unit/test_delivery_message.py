@@ -165,6 +165,11 @@ def test_spend_that_nobody_can_price_is_not_called_zero_dollars() -> None:
     assert "$0" not in over.headline + facts_of(over)["How much"]
 
 
+def test_where_nothing_was_expected_dollars_are_told_once() -> None:
+    new = msgspec.structs.replace(FIRING, observed_usd=15.0, expected_usd=0.0)
+    assert facts_of(message_of(new))["How much"] == "$15.00 above expected so far"
+
+
 def test_a_place_that_the_sentence_names_is_not_named_twice() -> None:
     reason = "40 requests in a minute on answers, model m-new have no known price"
     unpriced = msgspec.structs.replace(FIRING, usd_per_hour=0.0, excess_usd=0.0, reason=reason)
