@@ -18,8 +18,7 @@ from detectors.events import Alert
 from streams.delivery.outbox import Outcome
 from streams.delivery.routes import RetrySettings
 from streams.notifiers.digest import Digest
-from streams.notifiers.exchange import Http
-from streams.notifiers.notifier import Memo, Notifier, Refused, Sent, TryAgain
+from streams.notifiers.notifier import Http, Memo, Notifier, Refused, Sent, TryAgain
 
 _log = structlog.get_logger(__name__)
 

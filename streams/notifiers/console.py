@@ -12,9 +12,8 @@ from rich.text import Text
 
 from detectors.events import Alert
 from streams.notifiers.digest import Digest, message_of_digest
-from streams.notifiers.exchange import Http
 from streams.notifiers.message import Message, message_of
-from streams.notifiers.notifier import Memo, Notifier, NotifierSettings, Sent
+from streams.notifiers.notifier import Http, Memo, Notifier, NotifierSettings, Sent
 
 _COLOURS = {"page": "red", "ticket": "yellow", "info": "blue"}
 

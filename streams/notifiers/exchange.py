@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from streams.notifiers.message import clip
-from streams.notifiers.notifier import Refused, Secret, TryAgain, seconds_of
+from streams.notifiers.notifier import Http, Refused, Secret, TryAgain, seconds_of
 
 if TYPE_CHECKING:
     import aiohttp
-
-Http: TypeAlias = "aiohttp.ClientSession"
-"""A session that :func:`open_http` made."""
 
 ANSWER_BYTES = 262_144
 ANSWER_CHARACTERS = 500

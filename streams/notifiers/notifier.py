@@ -10,7 +10,7 @@ import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 from urllib.parse import urlsplit
 
 import msgspec
@@ -18,8 +18,12 @@ import msgspec
 from detectors.events import Alert
 
 if TYPE_CHECKING:
+    import aiohttp
+
     from streams.notifiers.digest import Digest
-    from streams.notifiers.exchange import Http
+
+Http: TypeAlias = "aiohttp.ClientSession"
+"""A session that :func:`streams.notifiers.exchange.open_http` made."""
 
 Memo = dict[str, str]
 """What a notifier wants to know again when the same alert changes, such as the message to edit."""

@@ -13,9 +13,10 @@ import msgspec
 
 from detectors.events import Alert
 from streams.notifiers.digest import Digest, message_of_digest
-from streams.notifiers.exchange import Http, post
+from streams.notifiers.exchange import post
 from streams.notifiers.message import Message, message_of
 from streams.notifiers.notifier import (
+    Http,
     Memo,
     Notifier,
     NotifierSettings,

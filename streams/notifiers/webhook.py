@@ -17,9 +17,10 @@ import msgspec
 
 from detectors.events import Alert
 from streams.notifiers.digest import Digest, message_of_digest
-from streams.notifiers.exchange import Http, post
+from streams.notifiers.exchange import post
 from streams.notifiers.message import Message, clip, message_of
 from streams.notifiers.notifier import (
+    Http,
     Memo,
     Notifier,
     NotifierSettings,

@@ -7,7 +7,8 @@ import pytest
 from streams.delivery.delivery import Delivery
 from streams.delivery.routes import RetrySettings
 from streams.notifiers import PagerDutySettings, ReceiverSettings, SlackSettings, open_receivers
-from streams.notifiers.exchange import Http, open_http
+from streams.notifiers.exchange import open_http
+from streams.notifiers.notifier import Http
 from tests.contracts.pagerduty_server import PagerDutyServer
 from tests.contracts.slack_server import SlackServer
 

@@ -12,8 +12,8 @@ from aiohttp import web
 from streams.delivery.delivery import Delivery
 from streams.delivery.routes import RetrySettings
 from streams.notifiers import PagerDutySettings, ReceiverSettings, SlackSettings, WebhookSettings, open_receivers
-from streams.notifiers.exchange import Http, open_http, post
-from streams.notifiers.notifier import Refused, Secret, TryAgain
+from streams.notifiers.exchange import open_http, post
+from streams.notifiers.notifier import Http, Refused, Secret, TryAgain
 from tests.contracts.alerts import FIRING
 from tests.contracts.local_server import Fault, LocalServer
 
