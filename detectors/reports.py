@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import repeat
 from typing import TypeVar
 
 import msgspec
@@ -101,19 +100,6 @@ def take(columns: S, rows: NDArray[np.intp] | slice) -> S:
         for value in msgspec.structs.astuple(columns)
     ]
     return type(columns)(*picked)
-
-
-def split(columns: S, parts: list[slice]) -> list[S]:
-    """Several pieces of a struct of columns, as :func:`take` gives each; column by column, which is less work."""
-    pieces = [
-        map(value.__getitem__, parts)
-        if type(value) is np.ndarray
-        else split(value, parts)
-        if isinstance(value, msgspec.Struct)
-        else repeat(value, len(parts))
-        for value in msgspec.structs.astuple(columns)
-    ]
-    return list(map(type(columns), *pieces))
 
 
 def merge(parts: list[S]) -> S:
