@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import typer
 
@@ -25,6 +26,24 @@ def fail(sentence: str) -> typer.Exit:
     """
     typer.echo(f"burstwatch: {sentence}", err=True)
     return typer.Exit(FAILED)
+
+
+def refuse_to_overwrite(
+    made: Iterable[Path | None], given: Iterable[Path | None], cure: str = "name another file"
+) -> None:
+    """Fail if a file that a command makes is one that it reads.
+
+    Parameters
+    ----------
+    made, given
+        The files; None and ``-`` are none.
+    cure
+        What to do.
+    """
+    read = {path.resolve() for path in given if path is not None and str(path) != "-"}
+    for path in made:
+        if path is not None and path.resolve() in read:
+            raise fail(f"{path} would overwrite what it is read from; {cure}")
 
 
 @contextmanager

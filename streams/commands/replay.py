@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
@@ -16,7 +15,7 @@ import typer
 
 from streams.commands.configured import ConfigFolder, load_or_exit
 from streams.commands.counting import counting
-from streams.commands.endings import fail, one_line
+from streams.commands.endings import one_line, refuse_to_overwrite
 
 if TYPE_CHECKING:
     from detectors.intake import Reject
@@ -46,7 +45,7 @@ def replay(  # noqa: PLR0913, PLR0917 — a command has as many as it has option
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")] = False,
 ) -> None:
     """Run files through detection by event time alone; write the alerts."""
-    _refuse_to_overwrite((alerts, spend), (usage, deployments, feedback, initiatives))
+    refuse_to_overwrite((alerts, spend), (usage, deployments, feedback, initiatives))
     settings = load_or_exit(config, initiatives)
     from streams.app import build_stages, plan_of
     from streams.configuration.catalogue import build_prices
@@ -79,13 +78,6 @@ def replay(  # noqa: PLR0913, PLR0917 — a command has as many as it has option
         typer.echo(_in_words(summary, rejected, alerts), err=True)
         for reject in examples.values():
             typer.echo(f"  first {reject.reason}: {_place_of(reject)}: {reject.detail}", err=True)
-
-
-def _refuse_to_overwrite(made: Iterable[Path | None], given: Iterable[Path | None]) -> None:
-    read = {path.resolve() for path in given if path is not None and str(path) != "-"}
-    for path in made:
-        if path is not None and path.resolve() in read:
-            raise fail(f"{path} would overwrite what it is read from; name another file")
 
 
 def _require(*given: Path | None) -> None:

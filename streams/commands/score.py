@@ -11,7 +11,7 @@ from typing import Annotated, Literal, TextIO
 
 import typer
 
-from streams.commands.endings import fail, one_line
+from streams.commands.endings import one_line, refuse_to_overwrite
 
 _PERIOD_SECONDS = {"day": 86_400.0, "week": 604_800.0, "month": 2_629_746.0}
 
@@ -37,8 +37,7 @@ def score(
     from streams.replay.score_series import lines_of_summary, score_series
     from streams.replay.series_file import SeriesError, open_series
 
-    if str(series) != "-" and series.resolve() == out.resolve():
-        raise fail(f"{out} would overwrite what it is read from; name another file with --out")
+    refuse_to_overwrite([out], [series], "name another file with --out")
     with one_line(OSError, SeriesError), open_series(series, time, value) as opened:
         if opened.columns.guessed and not quiet:
             typer.echo(_guess_in_words(opened.columns.names, opened.columns.time, opened.columns.value), err=True)
