@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Literal, overload
+from typing import Literal, get_args, overload
 
 import msgspec
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from detectors.admission import NEVER
 
 Kind = Literal["usage", "deployments", "feedback"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 DEFAULT_ENVIRONMENT = b"production"
 """Of usage that names none. It stands behind a batch's messages, so that whoever scans them can point at it."""

@@ -24,7 +24,8 @@ from detectors.kind import Kind
 from detectors.residuals import Residuals
 from detectors.series import MODEL, OTHER, PRINCIPAL, SERVICE
 
-WARMING, NORMAL, ANOMALOUS = 0, 1, 2
+STATUSES = ("warming", "normal", "anomalous")
+WARMING, NORMAL, ANOMALOUS = range(len(STATUSES))
 NO_DEPLOYMENT = 10**6
 """Minutes since the last deployment where there was none."""
 

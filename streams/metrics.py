@@ -15,6 +15,8 @@ from prometheus_client import exposition as text_format
 
 from detectors.budget import PageRates
 from detectors.decode import REASONS
+from detectors.raw import KINDS
+from detectors.verdicts import STATUSES
 
 OTHER = "other"
 """Label of the teams and services that are not among the dearest."""
@@ -23,8 +25,6 @@ NONE = "none"
 
 OUTCOMES = ("delivered", "not_wanted", "retried", "dead_letter")
 """How a notification may end, or what it may come to on its way."""
-KINDS = ("usage", "deployments", "feedback")
-STATUSES = ("warming", "normal", "anomalous")
 
 _LATENCY_BUCKETS_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1800)
 

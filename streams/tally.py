@@ -12,11 +12,10 @@ from detectors.frame import COST, DIMENSIONS
 from detectors.intake import IntakeOutput, Reject
 from detectors.prices import NANO
 from detectors.reports import MinuteReport
-from detectors.verdicts import ANOMALOUS, NORMAL, WARMING
+from detectors.verdicts import STATUSES
 from streams.metrics import Metrics
 from streams.pipeline import Passed
 
-_STATUS = {WARMING: "warming", NORMAL: "normal", ANOMALOUS: "anomalous"}
 _TEAM, _SERVICE = DIMENSIONS.index("team"), DIMENSIONS.index("service")
 
 
@@ -74,7 +73,7 @@ class Tally:
         if report.report is not None:
             for title, said in zip(detectors, report.report.verdicts.status.T, strict=True):
                 for status, count in zip(*np.unique(said, return_counts=True), strict=True):
-                    self._verdicts[title, _STATUS[int(status)]] += int(count)
+                    self._verdicts[title, STATUSES[int(status)]] += int(count)
 
     def add_alert(self, alert: Alert, received_seconds: float) -> None:
         """Count an alert, and note when the input was received that closed its minute."""

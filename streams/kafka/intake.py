@@ -30,7 +30,7 @@ from aiokafka.errors import IllegalStateError
 
 from detectors.admission import NEVER
 from detectors.intake import Intake, IntakeOutput, IntakeState, Reject
-from detectors.raw import Kind, RawBatch
+from detectors.raw import KINDS, Kind, RawBatch
 from streams.kafka.bulk import Bulk, Fetched
 from streams.kafka.client import connection, new_consumer, new_producer
 from streams.kafka.cutting import Cut, chunks, cut, encoded
@@ -56,8 +56,6 @@ _LONGEST_FETCH_MS = 50
 _FETCHED_BYTES = 6_000_000
 """Of a partition at once, unless a message is larger: about :data:`MESSAGES_AT_ONCE`, and so few that the system need
 not be asked for the buffers of each fetch. A fetch brings them of all partitions: less, and some have to wait."""
-
-KINDS: tuple[Kind, ...] = (USAGE, DEPLOYMENTS, FEEDBACK)
 
 Batches = dict[TopicPartition, list[Fetched]]
 
