@@ -6,7 +6,7 @@ once (:class:`Bookkeeper`); after that nothing is looked up by name but what an 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import islice, pairwise
 from typing import NamedTuple
 
@@ -47,12 +47,15 @@ class Accounts(msgspec.Struct):
         own = self.keys_of(service)
         if not len(own):
             return None
-        wanted = [(place, scope[name]) for place, name in _TOLD_APART if name in scope] if scope else []
-        if wanted:
-            fitting = [key for key in own.tolist() if all(self.keys[key][place] == value for place, value in wanted)]
-            own = np.array(fitting, np.intp) if fitting else own
+        fitting = self.fitting(scope, own.tolist()) if scope else own
+        own = fitting if len(fitting) else own
         newest: Key = max(self.keys[key] for key in own[self.last[own] == self.last[own].max()].tolist())
         return newest
+
+    def fitting(self, scope: Mapping[str, str], among: Iterable[int]) -> NDArray[np.intp]:
+        """Return those of some keys' numbers whose labels are those of a scope; principals are in no key."""
+        wanted = [(place, scope[name]) for place, name in _TOLD_APART if name in scope]
+        return np.array([n for n in among if all(self.keys[n][place] == value for place, value in wanted)], np.intp)
 
     def team(self, service: str) -> str:
         """Return the team of a service's newest key."""

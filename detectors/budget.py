@@ -75,6 +75,9 @@ class RouteBudgets(msgspec.Struct, frozen=True):
     taking: Callable[[Mapping[str, str]], tuple[str, ...]] = _no_route
 
 
+NO_ROUTES = RouteBudgets()
+
+
 class Paged(msgspec.Struct, frozen=True):
     """A page that was raised."""
 
@@ -141,13 +144,11 @@ class Budget:
         Those that have a promise of their own.
     """
 
-    def __init__(
-        self, promise: PageBudget, detectors: tuple[Detector, ...], routes: RouteBudgets | None = None
-    ) -> None:
+    def __init__(self, promise: PageBudget, detectors: tuple[Detector, ...], routes: RouteBudgets = NO_ROUTES) -> None:
         self._promise = promise
         self._detectors = {d.title: d for d in detectors}
-        self._routes = {route.name: route for route in routes.promised} if routes else {}
-        self._taking = routes.taking if routes else _no_route
+        self._routes = {route.name: route for route in routes.promised}
+        self._taking = routes.taking
         self._shares = {
             name: sum(d.budget_share for d in detectors if d.title in route.detectors)
             for name, route in self._routes.items()

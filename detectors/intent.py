@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,7 +113,9 @@ def plan_at(initiative: Initiative, minute: int, horizon_minutes: int) -> Planne
     return None
 
 
-def judge_intent(initiative: Initiative | None, minute: int, usd_last_hour: float, horizon_minutes: int = 0) -> Intent:
+def judge_intent(
+    initiative: Initiative | None, minute: int, usd_last_hour: Callable[[], float], horizon_minutes: int = 0
+) -> Intent:
     """Tell intentional spend from accidental and undeclared.
 
     Intentional is what a plan covers within its ceiling, and the first day of a declared initiative.
@@ -125,7 +127,7 @@ def judge_intent(initiative: Initiative | None, minute: int, usd_last_hour: floa
     minute
         The present one.
     usd_last_hour
-        What all that belongs to the initiative has cost in the hour up to it.
+        Gives what all that belongs to the initiative has cost in the hour up to it; asked only where there is a plan.
     horizon_minutes
         How far back it was looked.
     """
@@ -134,13 +136,14 @@ def judge_intent(initiative: Initiative | None, minute: int, usd_last_hour: floa
     if not is_current(initiative, minute):
         return Intent(initiative.id, "accidental", initiative.approver, _why_not_current(initiative, minute))
     plan = plan_at(initiative, minute, horizon_minutes)
-    if plan is not None and usd_last_hour <= plan.up_to_usd_per_hour:
+    spent = 0.0 if plan is None else usd_last_hour()
+    if plan is not None and spent <= plan.up_to_usd_per_hour:
         return Intent(initiative.id, "intentional", plan.approved_by, plan.reason)
     if initiative.starts is not None and minute - minute_of(initiative.starts) < GRACE_AFTER_START_MINUTES:
         return Intent(initiative.id, "intentional", initiative.approver, "its first day")
     if plan is None:
         return Intent(initiative.id, "accidental", initiative.approver)
-    above = f"{usd_last_hour:,.2f} USD in an hour, {plan.up_to_usd_per_hour:,.2f} planned"
+    above = f"{spent:,.2f} USD in an hour, {plan.up_to_usd_per_hour:,.2f} planned"
     return Intent(initiative.id, "accidental", plan.approved_by, f"{above} for {plan.reason}" if plan.reason else above)
 
 

@@ -8,12 +8,14 @@ that was paged for lately opens the same incident again, so that nobody is woken
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
 from detectors import cause
+from detectors.accounts import Booked
 from detectors.admission import NEVER
 from detectors.alerts import alert_of, labels_of, scope_of
 from detectors.budget import Budget, BudgetState
@@ -104,10 +106,11 @@ class Life:
             key, incident = apart, None
         if incident is not None:
             return self._add(state, key, incident, found)
-        weighed = self._weigh(state, found, self._meant(state, found))
+        meant = self._meant(state, found)
+        weighed = self._weigh(state, found, meant)
         if (former := self._former(state, found, weighed)) is not None:
             return [self._reopen(state, key, former, found)]
-        return [self._open(state, key, found, weighed)]
+        return [self._open(state, key, found, weighed, meant)]
 
     def stand(self, state: Lives, standing: list[Standing], minute: int) -> list[Alert]:
         """Let what is still so keep its page open, or open it again where it was only silent for a while."""
@@ -148,7 +151,7 @@ class Life:
         weighed = Weighed("ticket" if rests else severity, 0.0, 0.0, is_rare_and_dear=severity == "page")
         if (former := self._former(state, found, weighed)) is not None:
             return [self._reopen(state, key, former, found)]
-        return [self._open(state, key, found, weighed)]
+        return [self._open(state, key, found, weighed, self._meant(state, found))]
 
     def decide(self, state: Lives, feedback: Feedback, minute: int) -> list[Alert] | None:
         """Take somebody's decision on an alert; None if there is no such alert.
@@ -176,11 +179,12 @@ class Life:
         over = sorted((i.last_minute, key) for key, i in state.open.items() if i.last_minute + quiet <= through)
         return [self._end(state, key, last + quiet, _over(state.open[key])) for last, key in over]
 
-    def follow(self, state: Lives, minute: int) -> None:
-        """Count what open incidents' services spend."""
+    def follow(self, state: Lives, booked: Booked) -> None:
+        """Count what open incidents' services spent in a minute."""
+        now, numbers = booked.at == booked.minute, state.spending.accounts.services
         for incident in state.open.values():
-            service = incident.first.name.scope().get("service", "")
-            incident.observed_nano += state.spending.nano_in(minute, state.spending.accounts.keys_of(service))
+            number = numbers.get(incident.first.name.scope().get("service", ""), -1)
+            incident.observed_nano += sum(booked.nano[now & (booked.service == number)].tolist())
 
     def _add(self, state: Lives, key: str, incident: Incident, found: Candidate) -> list[Alert]:
         """Add a candidate to an open incident; tell of it if it is worse than was told, or has grown."""
@@ -238,7 +242,7 @@ class Life:
         rested = found.minute >= incident.paged_minute + resting // 2
         return found.minute >= quiet and (rested or self._budget.detector(found.detector).names_its_driver)
 
-    def _open(self, state: Lives, key: str, found: Candidate, weighed: Weighed) -> Alert:
+    def _open(self, state: Lives, key: str, found: Candidate, weighed: Weighed, meant: Intent) -> Alert:
         place = place_of(found)
         family = family_of(found) if found.is_by_chance else found.detector
         seed = place if found.is_by_chance else key
@@ -246,7 +250,7 @@ class Life:
             alert_id=alert_id_of(self._organisation, seed, found.minute),
             place=place, first=found, onset=onset_of(found), last_minute=found.minute, odd_minute=found.minute,
             severity=weighed.severity,
-            intent=self._meant(state, found), deployment=None, p_value=weighed.p_value, per_year=weighed.per_year,
+            intent=meant, deployment=None, p_value=weighed.p_value, per_year=weighed.per_year,
             observed_nano=round(found.observed_usd_per_hour / 60 * found.horizon_minutes / 2 * NANO),
             excess_usd=found.excess_usd, usd_per_hour=found.usd_per_hour, told_minute=found.minute,
             told_excess_usd=0.0, families=[family], stood_minute=found.minute, stood_excess_usd=found.excess_usd,
@@ -323,16 +327,16 @@ class Life:
 
     def _meant(self, state: Lives, found: Candidate) -> Intent:
         initiative = self._initiative(state, found)
-        spent = 0.0 if initiative is None else self._usd_last_hour(state, found, initiative)
+        spent = partial(self._usd_last_hour, state, found, initiative)
         return judge_intent(initiative, found.minute, spent, found.horizon_minutes)
 
-    def _usd_last_hour(self, state: Lives, found: Candidate, initiative: Initiative) -> float:
+    def _usd_last_hour(self, state: Lives, found: Candidate, initiative: Initiative | None) -> float:
         """What all that belongs to an initiative cost in the hour up to a candidate.
 
         Of one that is matched by principal, whose spend is not counted by key: what the place of the candidate cost.
         """
         spending = state.spending
-        if "principal" in initiative.match:
+        if initiative is None or "principal" in initiative.match:
             keys = spending.keys_in(found.name.scope())
         else:
             keys = self._portfolio.keys_of(initiative, spending.accounts, found.minute)
@@ -372,7 +376,7 @@ class Life:
         initiative = self._initiative(state, incident.first)
         days = self._days(state, incident.first, initiative)
         alert = alert_of(incident, minute, what, days, initiative, because)
-        return msgspec.structs.replace(alert, links=links_of(self._links, alert)) if self._links else alert
+        return msgspec.structs.replace(alert, links=links_of(self._links, alert))
 
 
 def note_deployments(state: Lives, new: list[DeploymentEvent], minute: int) -> None:

@@ -15,13 +15,12 @@ from detectors.clock import MINUTES_PER_DAY, MINUTES_PER_HOUR
 from detectors.compiled import compiled
 from detectors.forecast import DailySpend
 from detectors.frame import DIMENSIONS, MEASURES
-from detectors.ledger import SPEND_DIMENSIONS, ClosedRows
+from detectors.ledger import ClosedRows
 from detectors.prices import NANO
 from detectors.room import with_room
 from detectors.spends import Spend
 from detectors.sums import MOST_SUM
 
-_COUNTED_BY = frozenset(SPEND_DIMENSIONS)
 _DAYS = 32
 """A month and a day."""
 
@@ -52,12 +51,6 @@ class Spending(msgspec.Struct):
         self.spent = with_room(self.spent, len(self.accounts.keys), nothing_spent)
         _count(self.spent, booked.key, booked.at, booked.nano)
 
-    def nano_in(self, minute: int, keys: NDArray[np.intp]) -> int:
-        """What was spent under some keys in a minute of the last hour."""
-        place = minute % MINUTES_PER_HOUR
-        now = self.spent.minute[keys, place] == minute
-        return sum(self.spent.minute_nano[keys, place][now].tolist())
-
     def usd_last_hour(self, minute: int, keys: NDArray[np.intp]) -> float:
         """What was spent under some keys in the hour up to a minute."""
         lately = self.spent.minute[keys] > minute - MINUTES_PER_HOUR
@@ -83,9 +76,7 @@ class Spending(msgspec.Struct):
         accounts, service = self.accounts, scope.get("service")
         if service is not None:
             return accounts.keys_of(service)
-        wanted = [(DIMENSIONS.index(name), value) for name, value in scope.items() if name in _COUNTED_BY]
-        fits = [all(key[place] == value for place, value in wanted) for key in accounts.keys]
-        return np.flatnonzero(np.array(fits, bool))
+        return accounts.fitting(scope, range(len(accounts.keys)))
 
     def labels_of(self, scope: Mapping[str, str]) -> dict[str, str]:
         """All that is known of a scope: the newest labels of its service that fit it, and its own."""

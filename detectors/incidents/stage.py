@@ -127,7 +127,7 @@ class Incidents:
             return []
         spending = state.lives.spending
         spending.count(booked)
-        self._life.follow(state.lives, minute)
+        self._life.follow(state.lives, booked)
         alerts = [alert for found in self._by_place(candidates) for alert in self._life.take(state.lives, found)]
         before, state.spent = state.spent, minute
         for finding, severity in self._rulebook.step(state.rules, before, booked, spending.accounts):

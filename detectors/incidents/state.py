@@ -117,8 +117,8 @@ class IncidentsPages:
 
     def _rest(self, state: IncidentsState) -> _Rest:
         spending = state.lives.spending
-        kept = replace(self._empty.lives.spending)
-        kept.accounts = replace(kept.accounts, sources=spending.accounts.sources)
+        empty = self._empty.lives.spending
+        kept = replace(empty, accounts=replace(empty.accounts, sources=spending.accounts.sources))
         bare = replace(
             state, wide=self._empty.wide, waiting={}, lives=replace(state.lives, spending=kept), pooled=[], rules={}
         )

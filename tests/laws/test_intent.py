@@ -11,6 +11,7 @@ from detectors.frame import COST, DIMENSIONS
 from detectors.intent import judge_intent
 from detectors.kinds.driver_step import DriverStep
 from detectors.prices import NANO
+from tests.laws.rule_scenarios import initiative
 from tests.laws.streams import SERVICES, START, Run, Service, Stream, end_of, plan, run, stream, usage_messages
 from tests.laws.test_incident_life import decided, run_with
 from tests.laws.test_what_pages_say import cost_of, stamp
@@ -24,11 +25,8 @@ _SERVICE = DIMENSIONS.index("service")
 
 def declared(**changes: object) -> Initiative:
     """An initiative of the team of bot and desk."""
-    given = {
-        "id": "help", "team": "support", "owner": "ada", "approver": "grace", "intent": "production",
-        "stage": "exploit", "outcome": "helped", "match": {"team": "support"}, **changes,
-    }  # fmt: skip
-    return msgspec.convert(given, Initiative)
+    own = {"id": "help", "intent": "production", "stage": "exploit", "outcome": "helped", "match": {"team": "support"}}
+    return initiative(**{**own, **changes})
 
 
 def planned(up_to_usd_per_hour: float, **changes: object) -> Initiative:
@@ -49,7 +47,7 @@ def test_what_a_long_horizon_still_sees_of_a_plan_was_meant_and_what_is_new_was_
     horizon_minutes: int, verdict: str
 ) -> None:
     two_hours_later = START + 26 * 60
-    assert judge_intent(planned(1000.0), two_hours_later, 0.0, horizon_minutes).verdict == verdict
+    assert judge_intent(planned(1000.0), two_hours_later, lambda: 0.0, horizon_minutes).verdict == verdict
 
 
 @pytest.fixture(scope="module")
