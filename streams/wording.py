@@ -135,9 +135,10 @@ def place(scope: Mapping[str, str]) -> str:
     >>> place({"team": "risk", "service": "bot", "principal": "bot/api"}), place({"team": "a", "model": "m"}), place({})
     ('bot', 'model m', 'the whole organisation')
     """
-    for name in in_order(scope)[:1]:
-        return scope[name] if name == "service" else f"{name} {scope[name]}"
-    return "the whole organisation"
+    if not scope:
+        return "the whole organisation"
+    foremost = in_order(scope)[0]
+    return scope[foremost] if foremost == "service" else f"{foremost} {scope[foremost]}"
 
 
 def in_order(scope: Mapping[str, str]) -> list[str]:

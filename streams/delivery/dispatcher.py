@@ -73,7 +73,7 @@ class Dispatcher:
         return Dispatch(self, outbox, reached)
 
     def enter(self, one: Dispatch) -> None:
-        """Tell a round of other routes from now on."""
+        """Tell one of other routes from now on."""
         self._dispatches.append(one)
 
     def leave(self, one: Dispatch) -> None:

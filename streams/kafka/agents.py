@@ -107,9 +107,9 @@ class Holding:
         """Whether the lease is held and the state is there."""
         return self._ready.is_set()
 
-    def run_companion(self, beside: Callable[[], Companion]) -> None:
+    def run_companion(self, companion: Callable[[], Companion]) -> None:
         """Let something run while the partition is held; to be told before :meth:`open`."""
-        self._open_companion = beside
+        self._open_companion = companion
 
     def open(self) -> None:
         """Acquire the lease, in the background; inputs wait for it."""
@@ -133,7 +133,7 @@ class Holding:
     async def rest(self) -> None:
         """Take nothing more until :meth:`go_on`, and save what there is."""
         self._resting = True
-        await self._stop_beside()
+        await self._stop_companion()
         if self._ready.is_set():
             await self.save()
 
@@ -141,7 +141,7 @@ class Holding:
         """Prove that the lease is still held, then take inputs again."""
         if self._ready.is_set():
             await self.save()
-            self._start_beside()
+            self._start_companion()
         self._resting = False
 
     async def close(self) -> None:
@@ -161,7 +161,7 @@ class Holding:
         self._saved_at = time.monotonic()
         self._ready.set()
         if not self._resting:
-            self._start_beside()
+            self._start_companion()
         took = {"acquire_seconds": round(acquired - began, 2), "load_seconds": round(self._saved_at - acquired, 2)}
         _log.info("partition_held", partition=self.lease.lane.name, **took)
         while True:
@@ -173,12 +173,12 @@ class Holding:
             else:
                 await asyncio.shield(self._guarded(self.lease.emit()))
 
-    def _start_beside(self) -> None:
+    def _start_companion(self) -> None:
         if self._open_companion is not None and self._companion is None:
             companion = self._open_companion()
             self._companion = (companion, asyncio.create_task(self._guarded(companion.run())))
 
-    async def _stop_beside(self) -> None:
+    async def _stop_companion(self) -> None:
         companion, self._companion = self._companion, None
         if companion is not None:
             companion[0].stop()
