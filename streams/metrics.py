@@ -8,7 +8,7 @@ start, as zero: to Prometheus, a series that begins with one has not risen.
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 from prometheus_client import exposition as text_format
@@ -185,6 +185,10 @@ class Metrics:
         build = Info("burstwatch_build", "What runs here.", registry=self._registry)
         build.info({"version": version, "runtime": runtime, "python": platform.python_version()})
         ProcessCollector(registry=self._registry)
+
+    def watch_process(self, name: str, pid: Callable[[], int | None]) -> None:
+        """Show processor time and memory of another process that belongs to this one, while there is one."""
+        ProcessCollector(f"burstwatch_{name}", lambda: pid() or "none", registry=self._registry)
 
     def expose(self, accept: str = "") -> tuple[bytes, str]:
         """Return the body and content type of a scrape, in the format that an ``Accept`` header asks for."""

@@ -9,10 +9,11 @@ import numpy as np
 
 from detectors.events import Alert
 from detectors.frame import COST, DIMENSIONS
-from detectors.intake import IntakeOutput, Reject
+from detectors.intake import Reject
 from detectors.prices import NANO
 from detectors.reports import MinuteReport
 from detectors.verdicts import STATUSES
+from streams.intake_counts import IntakeCounts
 from streams.metrics import Metrics
 from streams.pipeline import Passed
 
@@ -29,8 +30,8 @@ class Tally:
         """Begin anew."""
         self.alerts: list[Alert] = []
         self.rejects: list[Reject] = []
-        self.taken: Counter[str] = Counter()
-        self.late = self.duplicate = self.unpriced = 0
+        self.intake = IntakeCounts()
+        self.duplicate = 0
         self.spend_nano: Counter[tuple[str, str]] = Counter()
         self._close_seconds: list[float] = []
         self._verdicts: Counter[tuple[str, str]] = Counter()
@@ -47,21 +48,23 @@ class Tally:
         detectors
             Titles of those whose verdicts minute reports bring, in their order.
         """
-        self.add_intake(passed.intake)
+        self.rejects += passed.intake.rejects
+        self.add_intake(IntakeCounts.of(passed.intake))
         for report in passed.reports:
             self.add_report(report, detectors)
         for alert in passed.alerts:
             self.add_alert(alert, received_seconds)
-        self.rejects += passed.refused
+        for reject in passed.refused:
+            self.refuse(reject)
 
-    def add_intake(self, output: IntakeOutput) -> None:
+    def add_intake(self, counts: IntakeCounts) -> None:
         """Count what intake took and refused."""
-        self.taken["usage"] += output.taken
-        self.taken["deployments"] += sum(len(frame.deployments) for frame in output.frames.values())
-        self.taken["feedback"] += sum(len(frame.feedback) for frame in output.frames.values())
-        self.late += output.late
-        self.unpriced += output.unpriced
-        self.rejects += output.rejects
+        self.intake.add(counts)
+
+    def refuse(self, reject: Reject) -> None:
+        """Count an event that a later stage refused."""
+        self.rejects.append(reject)
+        self.intake.add(IntakeCounts(rejected={reject.reason: 1}))
 
     def add_report(self, report: MinuteReport, detectors: Sequence[str]) -> None:
         """Count a closed minute of a shard."""
@@ -83,13 +86,13 @@ class Tally:
 
     def tell(self, metrics: Metrics, now_seconds: float) -> None:
         """Put it all into the metrics."""
-        for kind, events in self.taken.items():
+        for kind, events in self.intake.taken.items():
             metrics.taken(kind, events)
-        for reason, events in Counter(reject.reason for reject in self.rejects).items():
+        for reason, events in self.intake.rejected.items():
             metrics.rejected(reason, events)
-        metrics.late(self.late)
+        metrics.late(self.intake.late)
         metrics.duplicate(self.duplicate)
-        metrics.unpriced(self.unpriced)
+        metrics.unpriced(self.intake.unpriced)
         for (team, service), nano in self.spend_nano.items():
             metrics.spend(team, service, nano / NANO)
         for (detector, status), count in self._verdicts.items():

@@ -8,6 +8,7 @@ from streams.commands.check import check
 from streams.commands.dead_letters import dead_letters
 from streams.commands.demo import demo
 from streams.commands.feedback import feedback
+from streams.commands.intake import intake
 from streams.commands.publish import publish
 from streams.commands.replay import replay
 from streams.commands.run import run
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 for command in (demo, replay, score, check, run, worker, feedback, dead_letters, publish, status, version):
     app.command()(command)
+app.command(hidden=True)(intake)
 app.add_typer(topics, name="topics")
 
 

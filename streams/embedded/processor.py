@@ -186,9 +186,7 @@ class Processor:
         if self._poison_in_a_row > _POISON_IN_A_ROW:
             raise PoisonError(f"{self._poison_in_a_row} events in a row break the stages: {error!r}") from error
         detail = f"breaks a stage: {error!r}"
-        self._tally.rejects.append(
-            Reject(poison.kind, _PARTITION, poison.sequence, 0, "poisonous", detail, poison.payload)
-        )
+        self._tally.refuse(Reject(poison.kind, _PARTITION, poison.sequence, 0, "poisonous", detail, poison.payload))
         self._applied = poison.sequence
         self.checkpoint()
 

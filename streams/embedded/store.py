@@ -91,11 +91,11 @@ class Totals(msgspec.Struct):
     def plus(self, tally: Tally) -> Totals:
         """Return the totals with a stretch of work counted in."""
         return Totals(
-            taken=self.taken + tally.taken["usage"],
+            taken=self.taken + tally.intake.taken.get("usage", 0),
             rejected=self.rejected + len(tally.rejects),
-            late=self.late + tally.late,
+            late=self.late + tally.intake.late,
             duplicate=self.duplicate + tally.duplicate,
-            unpriced=self.unpriced + tally.unpriced,
+            unpriced=self.unpriced + tally.intake.unpriced,
             alerts=self.alerts + len(tally.alerts),
             spend_nano=self.spend_nano + sum(tally.spend_nano.values()),
         )

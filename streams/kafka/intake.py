@@ -1,7 +1,7 @@
 """Intake on Kafka: raw messages in bulk, out as one frame for each shard.
 
 Raw events never pass through Faust: they are drained in thousands, cut into columns, and only frames go on. A worker
-runs all of it in a thread with an event loop of its own, and shares nothing with the agents. What makes it exact:
+runs all of it in a process of its own (:mod:`streams.kafka.intake_process`). What makes it exact:
 
 - A batch's frames and rejects are all sent and awaited before its offsets are committed. So after a crash every
   frames partition holds a prefix of each raw partition, in order, perhaps with repeats; watch skips what is at or

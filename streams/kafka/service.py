@@ -6,7 +6,7 @@ import asyncio
 import gc
 import signal
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,10 +20,11 @@ from streams.configuration.catalogue import build_prices
 from streams.configuration.settings import ConfigError, Settings, load, waits_for_restart
 from streams.delivery.dispatcher import Dispatcher
 from streams.delivery.routes import promise_of
-from streams.kafka import bulk
+from streams.kafka.giving_up import exit_at_once
+from streams.kafka.intake_process import COMMAND, NEW_OBJECTS_BETWEEN_COLLECTIONS, IntakeProcess, IntakeTask
 from streams.kafka.lease import Failpoint, no_failpoint
 from streams.kafka.status import PartitionStatus
-from streams.kafka.worker import KafkaWorker, TopicsError, WorkerParts, exit_at_once
+from streams.kafka.worker import KafkaWorker, TopicsError, WorkerParts
 from streams.metrics import Metrics
 from streams.notifiers.notifier import ReceiverError
 from streams.pipeline import unknown_alert
@@ -37,10 +38,6 @@ WORKER_ERRORS = (ConfigError, ReceiverError, TopicsError, OSError)
 _READY_SECONDS = 0.1
 _TELL_SECONDS = 1.0
 _PARTITIONS_SECONDS = 10.0
-_NEW_OBJECTS_BETWEEN_COLLECTIONS = 100_000
-"""A batch of messages makes tens of thousands of short-lived objects, none in a cycle: Python's default of 700 would
-spend a third of the time looking for some."""
-
 _TAKEN_WHILE_RUNNING = ("routes",)
 
 _log = structlog.get_logger(__name__)
@@ -63,6 +60,8 @@ class WorkerService:
         For tests that crash at every point.
     give_up
         Ends the process at once.
+    intake_command
+        Starts the process of intake.
 
     Raises
     ------
@@ -78,6 +77,7 @@ class WorkerService:
         port: int | None,
         failpoint: Failpoint = no_failpoint,
         give_up: Callable[[BaseException], NoReturn] = exit_at_once,
+        intake_command: Sequence[str] = COMMAND,
     ) -> None:
         self._give_up = give_up
         plan = plan_of(settings, raw_partitions=settings.kafka.usage_partitions)
@@ -93,21 +93,21 @@ class WorkerService:
         self._tally = Tally()
         self._no_pages = PageRates(plan.page_budget.pages_per_week)
         parts = WorkerParts(
-            intake=stages.intake,
             watches=stages.watches,
             incidents=stages.incidents,
             shape=stages.shape,
             receivers_of=self._dispatcher.receivers_of,
             is_past=self._dispatcher.is_past,
             open_delivery=self._dispatcher.open_dispatch,
-            idle_seconds=settings.idle_seconds,
-            observe_intake=self._tally.add_intake,
             observe_report=lambda report: self._tally.add_report(report, self._detectors),
             observe_alert=self._tally.add_alert,
             observe_checkpoint=self._metrics.checkpoint,
             observe_refused=self._refuse,
         )
-        self._worker = KafkaWorker(settings.kafka, parts, name, give_up, failpoint)
+        task = IntakeTask(settings.kafka, plan.intake, settings.prices, settings.idle_seconds, name)
+        self._intake = IntakeProcess(task, self._tally.add_intake, intake_command)
+        self._metrics.watch_process("intake", lambda: self._intake.pid)
+        self._worker = KafkaWorker(settings.kafka, parts, self._intake, name, give_up, failpoint)
         self._readiness = Readiness("kafka")
         self._web = WebServer(self._metrics.expose, self._readiness)
         self._metrics.config_reloaded(successful=True, at_seconds=time.time())
@@ -123,7 +123,7 @@ class WorkerService:
             If the address cannot be listened on.
         """
         gc.freeze()
-        gc.set_threshold(_NEW_OBJECTS_BETWEEN_COLLECTIONS)
+        gc.set_threshold(NEW_OBJECTS_BETWEEN_COLLECTIONS)
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, self._stop)
@@ -133,10 +133,12 @@ class WorkerService:
         tellers = (self._tell_whether_ready(), self._tell_metrics(), self._tell_of_partitions())
         telling = [asyncio.create_task(self._watched(teller)) for teller in tellers]
         try:
+            await self._intake.start()
             # Before it holds partitions: the first start after an installation compiles.
-            await asyncio.to_thread(self._warm_up)
+            await asyncio.to_thread(warm_up, plan_of(self._settings), self._prices)
             await self._worker.run()
         finally:
+            await self._intake.close()
             for task in telling:
                 task.cancel()
             await asyncio.wait(telling)
@@ -150,13 +152,9 @@ class WorkerService:
         except Exception as error:
             self._give_up(error)
 
-    def _warm_up(self) -> None:
-        warm_up(plan_of(self._settings), self._prices)
-        bulk.warm_up()
-
     def _refuse(self, said: Feedback) -> None:
         reject = unknown_alert(said)
-        self._tally.rejects.append(reject)
+        self._tally.refuse(reject)
         _log.warning("feedback_refused", reason=reject.reason, detail=reject.detail, by=said.by)
 
     def _stop(self) -> None:

@@ -1,10 +1,12 @@
-"""A Kafka worker: intake, and Faust's agents watch, incidents and deliver. Any number of them share the work."""
+"""A Kafka worker: intake in a process of its own, and Faust's agents watch, incidents and deliver.
+
+Any number of workers share the work.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
@@ -19,7 +21,6 @@ from detectors.budget import PageRates
 from detectors.events import Alert, Feedback
 from detectors.frame import Frame
 from detectors.incidents.stage import Incidents
-from detectors.intake import Intake, IntakeOutput
 from detectors.reports import MinuteReport
 from detectors.watch_state import WatchState
 from streams.delivery.dispatcher import Reached
@@ -28,7 +29,8 @@ from streams.kafka.agents import Agent, Companion, Holding, Message, Observer
 from streams.kafka.cutting import cut_report
 from streams.kafka.deliver import KafkaOutbox
 from streams.kafka.faust_app import build_app
-from streams.kafka.intake import IntakeService
+from streams.kafka.giving_up import exit_at_once
+from streams.kafka.intake_process import IntakeProcess
 from streams.kafka.lease import Failpoint, Lane, Lease, no_failpoint
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.status import OwnLane, PartitionStatus, newest_root, read_own
@@ -44,9 +46,6 @@ from streams.kafka.topics import (
     check_topics,
 )
 from streams.kafka.work import IncidentsWork, Stage, StageWork, Work
-
-GIVEN_UP = 70
-"""Exit code of a worker that must be started again."""
 
 STOP_SECONDS = 60.0
 _LOOK_SECONDS = 5.0
@@ -71,23 +70,19 @@ class WorkerParts(msgspec.Struct, frozen=True):
     """What a worker is made of; all that is not Kafka.
 
     ``watches`` has a stage a shard; ``shape`` names what of the configuration the stages' states depend on.
-    ``receivers_of`` says who hears of an alert, given who has heard of its
-    incident, ``is_past`` whether it is held for a digest; ``open_delivery`` makes what serves an outbox, given how to
-    learn which minute detection has come to. The observers are told of what was taken, of each
-    minute report made, of each alert that came into the outbox with when the input came that raised it (Unix
-    seconds), of how long checkpoints took, and of decisions on alerts that nobody knows; after a crash, of the last
-    few seconds' once more.
+    ``receivers_of`` says who hears of an alert, given who has heard of its incident, ``is_past`` whether it is held for
+    a digest; ``open_delivery`` makes what serves an outbox, given how to learn which minute detection has come to. The
+    observers are told of each minute report made, of each alert that came into the outbox with when the input came that
+    raised it (Unix seconds), of how long checkpoints took, and of decisions on alerts that nobody knows; after a crash,
+    of the last few seconds' once more.
     """
 
-    intake: Intake
     watches: Sequence[Stage[WatchState, Frame, MinuteReport]]
     incidents: Incidents
     shape: str
     receivers_of: Callable[[Alert, Sequence[str]], Sequence[str]]
     is_past: Callable[[Alert, float], bool]
     open_delivery: Callable[[Outbox, Reached], Companion]
-    idle_seconds: float = 60.0
-    observe_intake: Callable[[IntakeOutput], None] = lambda output: None
     observe_report: Callable[[MinuteReport], None] = lambda report: None
     observe_alert: Callable[[Alert, float], None] = lambda alert, came_seconds: None
     observe_checkpoint: Callable[[float], None] = lambda seconds: None
@@ -115,14 +110,6 @@ class Figures(msgspec.Struct, frozen=True):
     waiting: Waiting = Waiting(0, 0.0)
 
 
-def exit_at_once(error: BaseException) -> NoReturn:
-    """End the process: what is in doubt is not carried on, a restart goes on from what was saved."""
-    _log.critical("giving_up", error=repr(error), exc_info=error)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(GIVEN_UP)
-
-
 class KafkaWorker:
     """One worker.
 
@@ -132,6 +119,8 @@ class KafkaWorker:
         Where Kafka is.
     parts
         What it is made of.
+    intake
+        Cuts the frames, in a process that was started.
     name
         Of this worker, unlike any other's and the same after a restart: then a restart within the session timeout
         moves no partitions. None where there is no such name.
@@ -145,12 +134,14 @@ class KafkaWorker:
         self,
         settings: KafkaSettings,
         parts: WorkerParts,
+        intake: IntakeProcess,
         name: str | None = None,
         give_up: Callable[[BaseException], NoReturn] = exit_at_once,
         failpoint: Failpoint = no_failpoint,
     ) -> None:
         self._settings = settings
         self._parts = parts
+        self._intake = intake
         self._name = name
         self._give_up = give_up
         self._saving_of_watch = asyncio.Lock()  # what a checkpoint writes of a shard is large
@@ -164,9 +155,10 @@ class KafkaWorker:
 
     @property
     def is_ready(self) -> bool:
-        """Whether this worker holds all that it was given."""
+        """Whether intake takes messages and this worker holds all that it was given."""
         holdings = [holding for agent in self._agents for holding in agent.held.values()]
-        return all(agent.is_settled for agent in self._agents) and all(holding.is_ready for holding in holdings)
+        is_settled = all(agent.is_settled for agent in self._agents)
+        return self._intake.is_ready and is_settled and all(holding.is_ready for holding in holdings)
 
     def figures(self) -> Figures:
         """Return how things stand."""
@@ -231,15 +223,8 @@ class KafkaWorker:
         if faults:
             raise TopicsError(_in_one_sentence(faults))
         app = build_app(self._settings, self._agents, self._name)
-        parts = self._parts
-        loop = asyncio.get_running_loop()
-        intake = IntakeService(
-            self._settings, parts.intake, parts.idle_seconds, self._name,
-            lambda output: loop.call_soon_threadsafe(parts.observe_intake, output), self._failpoint,
-        )  # fmt: skip
         await app.start()
-        # A thread and a loop of its own: while it compresses or runs compiled code, the agents have their turn.
-        taking = asyncio.create_task(asyncio.to_thread(asyncio.run, intake.run()), name="intake")
+        taking = asyncio.create_task(self._intake.run(), name="intake")
         ended = asyncio.create_task(app.wait_until_stopped(), name="faust")
         stopping = asyncio.create_task(self._stopping.wait())
         await asyncio.wait((taking, ended, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -248,7 +233,7 @@ class KafkaWorker:
             self._give_up(failed or RuntimeError("intake or Faust has stopped by itself"))
         try:
             async with asyncio.timeout(STOP_SECONDS):
-                intake.stop()
+                self._intake.stop()
                 await taking
                 await asyncio.gather(*(agent.close() for agent in self._agents))
                 await app.stop()

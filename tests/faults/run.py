@@ -9,11 +9,11 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from streams.kafka.giving_up import GIVEN_UP
 from streams.kafka.settings import KafkaSettings
-from streams.kafka.worker import GIVEN_UP
 from tests.faults.outcome import assert_exact, assert_numbered_once, keys_of
 from tests.faults.receiver import Receiver
 from tests.faults.reference import Expected, expected
@@ -53,7 +53,9 @@ class StruckWorker(Worker):
         environment = {**os.environ, "ALERT_URL": self._run.receiver.url}
         with self._log.open("ab") as log:
             command = [sys.executable, "-m", "tests.faults.striking_worker", *words]
-            self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
+            )
         return self
 
     @property
@@ -74,6 +76,23 @@ class StruckWorker(Worker):
         """End it at once."""
         self.send(signal.SIGKILL)
         self.wait()
+
+    def kill_intake(self) -> None:
+        """End the process that takes events in, and nothing else."""
+        tasks = Path(f"/proc/{self.pid}/task").iterdir()
+        (intake,) = {int(child) for task in tasks for child in (task / "children").read_text().split()}
+        os.kill(intake, signal.SIGKILL)
+
+    def wake(self) -> None:
+        """Let it go on after a pause, all of it."""
+        os.killpg(self.pid, signal.SIGCONT)
+
+    def end(self) -> None:
+        """Make sure that nothing of it is left, paused or not."""
+        if self.process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+        super().end()
 
     def throw_out(self, how: signal.Signals) -> None:
         """End it, whatever it is at, and let nobody start it again."""

@@ -2,7 +2,7 @@
 
 ``python -m tests.faults.striking_worker CONFIG NAME PORT [POINT@COUNT:kill|pause|lose] [--without SAFEGUARD]``. POINT
 may have wildcards (``watch-*: after send``); to lose an input it is the name of a lane (``watch-1``). A strike is told
-on standard output, so that the test can go on.
+on standard error, so that the test can go on.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SIGNALS = {"kill": signal.SIGKILL, "pause": signal.SIGSTOP}
 
 
 class Strike:
-    """Strikes once, at a point that is passed for the nth time.
+    """Strikes once, at a point that is passed for the nth time: all of the process group.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class Strike:
     async def failpoint(self, point: str) -> None:
         """Hear of a point that is passed."""
         if self._how != "lose" and self._is_now(point):
-            os.kill(os.getpid(), SIGNALS[self._how])
+            os.killpg(0, SIGNALS[self._how])
 
     def lose_an_input(self) -> None:
         """Let one message of a lane vanish between Faust and the agent."""
@@ -59,7 +59,7 @@ class Strike:
             return False
         self._left -= 1
         if not self._left:
-            os.write(sys.stdout.fileno(), f"struck at {point}\n".encode())  # nothing is flushed after a kill
+            os.write(sys.stderr.fileno(), f"struck at {point}\n".encode())  # nothing is flushed after a kill
         return not self._left
 
 
@@ -77,7 +77,10 @@ def main() -> None:
         SAFEGUARDS[given.without]()
     strike = Strike(given.strike)
     strike.lose_an_input()
-    service = WorkerService(load(given.config), os.environ, given.name, given.port, strike.failpoint)
+    intake = (sys.executable, "-m", "tests.faults.striking_intake", given.strike)
+    service = WorkerService(
+        load(given.config), os.environ, given.name, given.port, strike.failpoint, intake_command=intake
+    )
     asyncio.run(service.run())
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
+from streams.kafka.giving_up import GIVEN_UP
 from tests.faults.run import Run
 
 AROUND_TRANSACTIONS = ("before begin", "after send", "before commit", "after commit")
@@ -16,6 +19,9 @@ STRIKES = {
     "incidents": [f"incidents-0: {point}@2:kill" for point in AROUND_TRANSACTIONS],
     "deliver": [f"deliver-0: {point}@3:kill" for point in AROUND_TRANSACTIONS],
 }
+
+INTAKE_KILLS = (1, 4)
+"""After so many words of alerts."""
 
 POSTS = (2, 5, 9)
 """The receiver has them, and the worker does not know it."""
@@ -43,6 +49,18 @@ def test_killed_in_the_midst_of_a_post_it_sends_again_and_says_so(run: Run) -> N
     run.receiver.on_post = lambda count: worker.kill() if count in POSTS else None
     run.finish()
     assert sum(is_marked for _, is_marked in run.receiver.told()) >= len(POSTS)
+
+
+def test_a_worker_whose_intake_is_killed_gives_up_and_is_exact(run: Run) -> None:
+    worker = run.worker("one").begin()
+    for words in INTAKE_KILLS:
+        run.send(2)
+        run.wait(partial(run.has_told, words), "some alerts")
+        worker.is_tended = False
+        worker.kill_intake()
+        assert worker.wait() == GIVEN_UP, worker.log[-3000:]
+        worker.begin()
+    run.finish()
 
 
 @long

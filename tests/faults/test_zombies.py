@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-
 import pytest
 
 from tests.faults.run import Run
@@ -25,5 +23,5 @@ def test_a_worker_that_slept_while_another_took_over_changes_nothing(run: Run, p
     run.worker("successor").begin()
     run.send(4)
     run.wait_until_told()
-    sleeper.send(signal.SIGCONT)
+    sleeper.wake()
     run.finish()

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from streams.configuration.settings import find_folder, load
+from streams.kafka import service
 from streams.kafka.faust_app import build_app
 from streams.kafka.service import WorkerService
 from streams.kafka.settings import KafkaSettings
@@ -42,7 +43,7 @@ async def for_ever(*_: object) -> None:
 @pytest.fixture
 def _without_kafka(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(KafkaWorker, "run", for_ever)
-    monkeypatch.setattr(WorkerService, "_warm_up", lambda self: None)
+    monkeypatch.setattr(service, "warm_up", lambda *_: None)
 
 
 @pytest.mark.usefixtures("_without_kafka")

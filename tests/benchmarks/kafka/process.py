@@ -1,4 +1,4 @@
-"""What a running process uses: processor seconds and memory, moment by moment."""
+"""What a running process and those that it has started use: processor seconds and memory, moment by moment."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _EVERY_SECONDS = 0.1
 
 
 class ProcessClock:
-    """Notes every tenth of a second what a process has used so far and what it holds; for use in ``with``.
+    """Notes every tenth of a second what a process and its own have used so far and hold; for use in ``with``.
 
     Parameters
     ----------
@@ -51,7 +51,8 @@ class ProcessClock:
     def _run(self) -> None:
         while not self._ended.wait(_EVERY_SECONDS):
             try:
-                used, held = cpu_seconds(self._process), _held_mb(self._process)
+                family = [self._process, *_children(self._process)]
+                used, held = sum(map(cpu_seconds, family)), sum(map(_held_mb, family))
             except (FileNotFoundError, ProcessLookupError, StopIteration):
                 return  # it has ended
             self._at.append(time.time())
@@ -63,6 +64,11 @@ def cpu_seconds(process: int) -> float:
     """Return the processor seconds that a process has used so far."""
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS_A_SECOND
+
+
+def _children(process: int) -> list[int]:
+    tasks = Path(f"/proc/{process}/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
 
 
 def _held_mb(process: int) -> float:
