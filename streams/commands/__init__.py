@@ -17,7 +17,7 @@ from streams.commands.status import status
 from streams.commands.topics import topics
 from streams.commands.version import version
 from streams.commands.worker import worker
-from streams.memory import keep_freed_memory
+from streams.memory import tune_memory
 
 app = typer.Typer(
     name="burstwatch",
@@ -35,5 +35,5 @@ app.add_typer(topics, name="topics")
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 failed, 2 called wrongly."""
-    keep_freed_memory()
+    tune_memory()
     app()

@@ -36,10 +36,6 @@ from streams.kafka.settings import KafkaSettings
 COMMAND = (sys.executable, "-m", "streams", "intake")
 STOP = b"stop\n"
 
-NEW_OBJECTS_BETWEEN_COLLECTIONS = 100_000
-"""A batch of messages makes tens of thousands of short-lived objects, none in a cycle: Python's default of 700 would
-spend a third of the time looking for some."""
-
 _TELL_SECONDS = 0.5
 _EVENT = b'{"id":"%d","time":"2025-10-01T00:00:00Z","source":"warm-up","service":"warm-up","model":"none","requests":1}'
 
@@ -128,7 +124,6 @@ def take_in(failpoint: Failpoint = no_failpoint) -> None:
         signal.signal(name, signal.SIG_IGN)
     _warm_up()
     gc.freeze()
-    gc.set_threshold(NEW_OBJECTS_BETWEEN_COLLECTIONS)
     given = sys.stdin.buffer.readline()
     if not given:
         return  # the worker had nothing to do

@@ -21,7 +21,7 @@ from streams.configuration.settings import ConfigError, Settings, load, waits_fo
 from streams.delivery.dispatcher import Dispatcher
 from streams.delivery.routes import promise_of
 from streams.kafka.giving_up import exit_at_once
-from streams.kafka.intake_process import COMMAND, NEW_OBJECTS_BETWEEN_COLLECTIONS, IntakeProcess, IntakeTask
+from streams.kafka.intake_process import COMMAND, IntakeProcess, IntakeTask
 from streams.kafka.lease import Failpoint, no_failpoint
 from streams.kafka.status import PartitionStatus
 from streams.kafka.worker import KafkaWorker, TopicsError, WorkerParts
@@ -123,7 +123,6 @@ class WorkerService:
             If the address cannot be listened on.
         """
         gc.freeze()
-        gc.set_threshold(NEW_OBJECTS_BETWEEN_COLLECTIONS)
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, self._stop)

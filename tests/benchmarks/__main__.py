@@ -6,7 +6,7 @@ import subprocess
 import sys
 from importlib import import_module
 
-from streams.memory import keep_freed_memory
+from streams.memory import tune_memory
 from tests.broker.broker import BrokerMissingError, brokers_named, require_java_and_maven
 
 BENCHMARKS = {
@@ -36,7 +36,7 @@ BENCHMARKS_WITH_A_BROKER = {
 
 def main(words: list[str]) -> None:
     """Run one benchmark with its arguments, or all of them."""
-    keep_freed_memory()  # as every command does
+    tune_memory()  # as every command does
     every = {**BENCHMARKS, **BENCHMARKS_WITH_A_BROKER}
     if words and words[0] in every:
         import_module(every[words[0]][0]).main(words[1:])
