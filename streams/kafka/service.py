@@ -29,13 +29,14 @@ from streams.metrics import Metrics
 from streams.notifiers.notifier import ReceiverError
 from streams.pipeline import unknown_alert
 from streams.tally import Tally
-from streams.warm_up import warm_up
+from streams.warm_up import warm_up, warm_up_growing
 from streams.web import Readiness, WebServer
 
 WORKER_ERRORS = (ConfigError, ReceiverError, TopicsError, OSError)
 """What keeps a worker from starting, each with a sentence that says what to do."""
 
 _READY_SECONDS = 0.1
+_CATCH_UP_SECONDS = 5.0
 _TELL_SECONDS = 1.0
 _PARTITIONS_SECONDS = 10.0
 _TAKEN_WHILE_RUNNING = ("routes",)
@@ -129,8 +130,8 @@ class WorkerService:
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         port = await self._web.start(self._settings.http.host, self._port)
         _log.info("listening", url=f"http://{self._settings.http.host}:{port}", kafka=self._settings.kafka.brokers)
-        tellers = (self._tell_whether_ready(), self._tell_metrics(), self._tell_of_partitions())
-        telling = [asyncio.create_task(self._watched(teller)) for teller in tellers]
+        beside = (self._tell_whether_ready(), self._tell_metrics(), self._tell_of_partitions(), self._warm_up_growing())
+        running = [asyncio.create_task(self._watched(work)) for work in beside]
         try:
             await self._intake.start()
             # Before it holds partitions: the first start after an installation compiles.
@@ -138,16 +139,16 @@ class WorkerService:
             await self._worker.run()
         finally:
             await self._intake.close()
-            for task in telling:
+            for task in running:
                 task.cancel()
-            await asyncio.wait(telling)
+            await asyncio.wait(running)
             await self._web.stop()
         _log.info("stopped")
 
-    async def _watched(self, teller: Coroutine[Any, Any, None]) -> None:
-        """Let a teller run; a worker whose figures stand still would look well, so it gives up."""
+    async def _watched(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let something run beside the worker; one whose figures stand still would look well, so it gives up."""
         try:
-            await teller
+            await work
         except Exception as error:
             self._give_up(error)
 
@@ -189,6 +190,13 @@ class WorkerService:
             else:
                 self._readiness.fail("kafka", "waiting for partitions and their state")
             await asyncio.sleep(_READY_SECONDS)
+
+    async def _warm_up_growing(self) -> None:
+        """Load what the first forest needs, once what has waited since the last stop is judged."""
+        while not self._worker.is_ready:
+            await asyncio.sleep(_READY_SECONDS)
+        await asyncio.sleep(_CATCH_UP_SECONDS)
+        await asyncio.to_thread(warm_up_growing)
 
     async def _tell_metrics(self) -> None:
         while True:
