@@ -14,6 +14,7 @@ from detectors.baselines import (
     C_INPUT,
     C_OUTPUT,
     C_SHARE,
+    C_UNIT,
     C_VOLUME,
     CHANNELS,
     ERR,
@@ -74,7 +75,7 @@ class Residuals(msgspec.Struct, frozen=True):
     step_z: Floats
     """Step over its scale and the noise of counting, (rows, h, d)."""
     scale: Floats
-    """What steps usually are, (rows, h, d)."""
+    """What steps usually are, (rows, h, d); never below a floor, but of the unit price, which may stand still."""
     above: Floats
     """Level (less two standard errors) over the highest of the last week, (rows, h, c); very negative where unknown."""
     usd_per_minute: Floats
@@ -126,7 +127,7 @@ def _compare(known: Known, rows: NDArray[np.intp], step_z: Floats, scale: Floats
                 spread = max(np.float64(np.float32(1.25) * known.scale[row, h, d]), young)
                 noise = error_of(d, own, all_of_it) + error_of(d, own_base, base_of_it)
                 step_z[at, h, d] = known.step[row, h, d] / math.sqrt(noise + spread * spread)
-                scale[at, h, d] = spread
+                scale[at, h, d] = spread if d != C_UNIT else np.float64(np.float32(1.25) * known.scale[row, h, d])
             for p in range(_P):
                 low, highest = known.low[row, h, p], known.reference[week, h, p]
                 if p == _SHARE:

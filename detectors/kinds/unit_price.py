@@ -1,7 +1,9 @@
 """The price paid against the list price.
 
 Catches: a discount that ended, a price raised, a tier left. Nearly free of chance: a ratio of prices has no
-reason to move by itself. It is judged by service and model, and told of by model, since prices are.
+reason to move by itself. Where it does (writes to a cache that events do not count, a discount on some requests, a
+price for long prompts), the list does not say what is paid, and a rise must be as many times larger as the ratio
+usually moves more than an exact one. It is judged by service and model, and told of by model, since prices are.
 Misses: models that are not in the price list (their ratio is one by definition).
 """
 
@@ -20,7 +22,7 @@ from detectors.verdicts import Detector, Seen, Verdicts, judge
 
 
 class UnitPrice(Detector, frozen=True, kw_only=True):
-    """A hundred times the logarithm by which paid over list has risen."""
+    """A hundred times the logarithm by which paid over list has risen, less where it often moves."""
 
     kind: ClassVar[str] = "unit_price"
     roles: ClassVar[tuple[int, ...]] = (MODEL,)
@@ -31,6 +33,7 @@ class UnitPrice(Detector, frozen=True, kw_only=True):
     natural_per_week: Annotated[float, Meta(gt=0)] = 0.02
     tail: Annotated[float, Meta(gt=0)] = 1.0
     budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.01
+    exact_within: Annotated[float, Meta(gt=0)] = 0.002
     least_usd_per_hour: Annotated[float, Meta(ge=0)] = 0.05
 
     def may_speak(self, seen: Seen) -> NDArray[np.bool_]:
@@ -46,5 +49,5 @@ class UnitPrice(Detector, frozen=True, kw_only=True):
         warming = r.active_minutes < 30
         gate = (hourly > self.least_usd_per_hour) & ~warming[:, None, None]
         gate &= (r.base[:, :, N] > 20)[:, :, None] & (seen.role == MODEL)[:, None, None]
-        score = 100 * np.maximum(r.step[:, :, only], 0.0)
+        score = 100 * np.maximum(r.step[:, :, only], 0.0) / np.maximum(r.scale[:, :, only] / self.exact_within, 1.0)
         return None, judge(score, gate, warming, self.threshold, np.array([UNIT]), excess, hourly)
