@@ -54,6 +54,11 @@ class SeriesWatchState(msgspec.Struct):
     """What was odd and still is."""
     forgotten: Forgotten = msgspec.field(default_factory=Forgotten)
 
+    @property
+    def count(self) -> int:
+        """How many series have a row."""
+        return len(self.series.names)
+
 
 class _Rows(NamedTuple):
     """Some active series, with all that is found of them; a row a series and minute."""

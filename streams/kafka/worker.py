@@ -105,11 +105,12 @@ def _in_one_sentence(faults: Sequence[TopicFault]) -> str:
 class Figures(msgspec.Struct, frozen=True):
     """How things stand in what this worker holds; what others hold is their business.
 
-    ``event_minute`` is up to which minute all input is known, None before there is any; ``page_rates`` is None where
-    another worker holds the incidents.
+    ``event_minute`` is up to which minute all input is known, None before there is any; ``series`` are those of its
+    shards, and of the views that cross them; ``page_rates`` is None where another worker holds the incidents.
     """
 
     event_minute: int | None = None
+    series: int = 0
     open_incidents: int = 0
     page_rates: PageRates | None = None
     waiting: Waiting = Waiting(0, 0.0)
@@ -121,6 +122,15 @@ def exit_at_once(error: BaseException) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(GIVEN_UP)
+
+
+def _series_of(work: Work) -> int:
+    """How many series the state of some work holds."""
+    if isinstance(work, IncidentsWork):
+        return work.state.wide.count
+    if isinstance(work, StageWork) and isinstance(work.state, WatchState):
+        return work.state.series.count
+    return 0
 
 
 class KafkaWorker:
@@ -171,7 +181,7 @@ class KafkaWorker:
     def figures(self) -> Figures:
         """Return how things stand."""
         ready = [holding.work for agent in self._agents for holding in agent.held.values() if holding.is_ready]
-        figures = Figures(min(filter(None, map(self._event_minute, ready)), default=None))
+        figures = Figures(min(filter(None, map(self._event_minute, ready)), default=None), sum(map(_series_of, ready)))
         for work in ready:
             if isinstance(work, IncidentsWork):
                 rates = self._parts.incidents.rates(work.state)
