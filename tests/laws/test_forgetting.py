@@ -15,6 +15,9 @@ from msgspec.structs import replace
 from detectors import codec, forgetting
 from detectors.clock import MINUTES_PER_DAY, moment_of, parse_minute
 from detectors.reports import SeriesReport
+from detectors.room import flat
+from detectors.series import SeriesName
+from detectors.series_watch import SeriesWatchState
 from streams.app import Plan
 from tests.laws.streams import (
     SERVICES,
@@ -145,6 +148,71 @@ def test_nobody_can_tell_whether_rows_were_dropped_nor_how_the_stream_was_cut(
         dropped = told_of(silences, FORGETFUL, cuts, restarts)
     assert dropped.told == kept.told
     assert said_of_series(dropped) == said_of_series(kept)
+
+
+Seldom = tuple[int, int, int, str, str, str]
+"""Minutes since the event before, minutes that it comes late, its service, principal, model and team."""
+
+seldom = st.lists(
+    st.tuples(
+        st.sampled_from([0, 1, 7, 600, 4 * MINUTES_PER_DAY, 9 * MINUTES_PER_DAY, 10 * MINUTES_PER_DAY - 1]),
+        st.sampled_from([0, 0, 0, 1, 900]),
+        st.integers(0, 2),
+        st.sampled_from(["key-1", "key-2", ""]),
+        st.sampled_from(["small", "large"]),
+        st.sampled_from(["core", "ads", ""]),
+    ),
+    min_size=2,
+    max_size=40,
+)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(some=seldom, cuts=st.lists(st.integers(0, 40), max_size=8), restarts=st.lists(st.booleans(), max_size=3))
+def test_what_is_remembered_of_a_series_is_the_same_to_the_bit_where_others_were_dropped(
+    some: list[Seldom], cuts: list[int], restarts: list[bool]
+) -> None:
+    events = Stream(events_of(some), [])
+    kept = told_of(events, FORGETFUL)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(forgetting, "LEAST_DROPPED", 1)
+        patched.setattr(forgetting, "DROPPED_ONE_IN", 10**9)
+        dropped = told_of(events, FORGETFUL, cuts, restarts)
+    for one, other in zip(states_of(dropped), states_of(kept), strict=True):
+        assert remembered(one) == remembered(other)
+
+
+def events_of(some: list[Seldom]) -> list[Event]:
+    minute, events = START, list[Event]()
+    for number, (passed, late, service, principal, model, team) in enumerate(some):
+        minute += passed
+        events.append(
+            {
+                "id": f"{number}", "time": moment_of(minute - late).isoformat(), "source": "gateway", "team": team,
+                "service": f"svc-{service}", "principal": principal, "model": model, "requests": 9 + number,
+                "input_tokens": 900 + 7 * number, "cached_input_tokens": 0, "output_tokens": 90,
+            }
+        )  # fmt: skip
+    return events
+
+
+def states_of(ended: Run) -> list[SeriesWatchState]:
+    return [*(watch.series for watch in ended._watches), ended._incidents.wide]
+
+
+def remembered(state: SeriesWatchState) -> dict[SeriesName, tuple[object, ...]]:
+    """By series, all that is known of it, of those that are not forgotten."""
+    oldest = forgetting.oldest_minute(state.forgotten.day, LIMIT_DAYS)
+    columns, series = [*flat(state.baselines), *flat(state.parts)], state.series
+    return {
+        name: (
+            *(column[place].tobytes() for column in columns), series.teams[place], series.hashes[place],
+            series.cohort[place], series.role[place], series.services[series.service[place]],
+            series.names[series.whole[place]],
+        )
+        for place, name in enumerate(series.names)
+        if state.baselines.last[place] >= oldest
+    }  # fmt: skip
 
 
 @pytest.mark.usefixtures("drops_at_once")
