@@ -171,9 +171,10 @@ def renumber_keys(state: SeriesWatchState, keep: NDArray[np.integer[Any]]) -> No
     state
         Changed.
     keep
-        Places of the keys that stay, rising.
+        Places of the keys that stay, rising; those of keys of which no minute has closed yet may be among them.
     """
     series = state.series
-    series.of_key, series.counted = series.of_key[keep], series.counted[keep]
-    state.key_last = state.key_last[keep]
+    known = keep[keep < len(series.of_key)]
+    series.of_key, series.counted = series.of_key[known], series.counted[known]
+    state.key_last = state.key_last[known]
     state.forgotten.keys_dropped += 1

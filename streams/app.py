@@ -44,6 +44,7 @@ class Plan(msgspec.Struct, frozen=True):
     routes: tuple[Route, ...] = ()
     """Who is told of what: some of them have a page budget of their own."""
     forget_after_days: int = 35
+    """After so many whole days without traffic a series is forgotten."""
 
 
 class Stages(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from detectors import codec, forgetting
+from detectors.admission import NEVER
 from detectors.clock import MINUTES_PER_DAY, moment_of
 from detectors.events import Alert
 from detectors.pages import Pages, StatePages, collected
@@ -106,6 +107,32 @@ def test_a_key_that_waits_for_its_minute_is_not_dropped() -> None:
     ledger = started._watches[0].ledger
     (batch,) = (batch for batches in ledger.pending.values() for batch in batches)
     assert ledger.keys[int(batch.key[0])][4] == late["principal"]
+
+
+def test_whoever_numbers_the_keys_may_drop_those_that_are_cold() -> None:
+    """What comes back under one is counted to the series that it was of."""
+    started = Run(ONE_SHARD)
+    *_, state = days(started, range(3))
+    series, keys = state.series, state.ledger.keys
+    held = series.count
+    last = series.key_last[: len(series.series.of_key)]
+    cold = np.flatnonzero((last < START + 2 * MINUTES_PER_DAY) & (last != NEVER))
+    keep = np.setdiff1d(np.arange(len(keys)), cold)
+    assert len(cold) > NEW_A_DAY
+    forgetting.renumber_keys(series, keep)
+    state.ledger.keys = [keys[place] for place in keep.tolist()]
+    state.ledger.pending = {
+        minute: [replace(batch, key=np.searchsorted(keep, batch.key).astype(np.int32)) for batch in batches]
+        for minute, batches in state.ledger.pending.items()
+    }
+    again = [{**event, "id": f"again {event['id']}"} for event in made_up(0)]
+    later = [{**event, "time": made_up(3)[n]["time"]} for n, event in enumerate(again)]
+    started.feed(usage_messages(later, first_offset=10**6))
+    started.end(START + 4 * MINUTES_PER_DAY)
+    series = started._watches[0].series
+    assert series.count == held
+    minutes = dict(zip(series.series.names, series.baselines.active_minutes.tolist(), strict=False))
+    assert {minutes[name] for name in minutes if name.values[-1].startswith("session-0")} == {2}
 
 
 class Kafka:
