@@ -93,9 +93,8 @@ def begin_day(state: SeriesWatchState, day: int, oldest: int) -> None:
 
 def _kept_series(state: SeriesWatchState, oldest: int) -> NDArray[np.intp]:
     """Places of the series that stay: those that are remembered, are held, are not active yet, or have such parts."""
-    series, rows = state.series, min(len(state.series.names), len(state.baselines.last))
-    stays = np.ones(len(series.names), bool)
-    stays[:rows] = (state.baselines.last[:rows] >= oldest) | (state.baselines.active_minutes[:rows] == 0)
+    series, rows = state.series, len(state.series.names)
+    stays = (state.baselines.last[:rows] >= oldest) | (state.baselines.active_minutes[:rows] == 0)
     stays[state.held.holds.series] = True
     stays[series.whole[stays]] = True
     return np.flatnonzero(stays)
