@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,12 +87,28 @@ def note(state: DeployedState, notes: Notes) -> None:
     _note_up_to(state.made, state.active, state.active_before, notes, 0, int(notes.known_from.max(initial=NEVER)))
 
 
-def since_deployment(state: DeployedState, notes: Notes, series: SeriesState, active: Active) -> tuple[Ints, Ints]:
-    """Minutes since the newest deployment of each row's service, and those of them in which it was active."""
+def since_deployment(
+    state: DeployedState, notes: Notes, series: SeriesState, active: Active, oldest: int
+) -> tuple[Ints, Ints]:
+    """Minutes since the newest deployment of each row's service, and those of them in which it was active.
+
+    What was deployed before the minute ``oldest`` counts as never: so it may be forgotten.
+    """
     since = np.full((2, len(active.series)), NO_DEPLOYMENT, np.int32)
     columns = state.made, state.active, state.active_before
-    _since(*columns, notes, series.service, series.role, active, since)
+    _since(*columns, notes, series.service, series.role, active, oldest, since)
     return since[0], since[1]
+
+
+def forget_deployments(state: DeployedState, oldest: int) -> None:
+    """Forget which services were last deployed before a minute; that is all that is known of most of them."""
+    for service in [service for service, made in state.newest.items() if made < oldest]:
+        del state.newest[service]
+
+
+def keep_services(state: DeployedState, keep: NDArray[np.integer[Any]]) -> DeployedState:
+    """Return the state of the services in some places; of deployments, that of all."""
+    return DeployedState(state.newest, *(column[keep] for column in state[1:]))
 
 
 @compiled
@@ -104,6 +120,7 @@ def _since(  # noqa: PLR0913, PLR0917 — columns in, columns out
     service_of: Ints,
     role: NDArray[np.int8],
     active: Active,
+    oldest: int,
     since: Ints,
 ) -> None:
     noted = 0
@@ -118,7 +135,7 @@ def _since(  # noqa: PLR0913, PLR0917 — columns in, columns out
                 active_minutes[service_of[active.series[row]]] += 1
         for row in range(first, end):
             service = int(service_of[active.series[row]])
-            if int(made[service]) != NEVER:
+            if int(made[service]) >= oldest:
                 since[0, row] = minute - int(made[service])
                 since[1, row] = int(active_minutes[service]) - int(active_before[service])
     _note_up_to(made, active_minutes, active_before, notes, noted, 2**31 - 1)

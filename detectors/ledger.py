@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import msgspec
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from detectors import frame as f
 from detectors.admission import NEVER
-from detectors.clock import minute_of
+from detectors.clock import MINUTES_PER_DAY, minute_of
 from detectors.events import DeploymentEvent, Feedback
 from detectors.frame import Frame, Key, Labels
 from detectors.labels import empty_table, number_rows
@@ -218,6 +219,22 @@ def _sum_up(batches: list[tuple[int, RowBatch]]) -> ClosedRows:
     minutes, first = np.unique(at[starts], return_index=True)
     return ClosedRows(
         minutes.astype(np.int32), np.append(first, len(starts)).astype(np.int64), key[starts], minute[starts], values
+    )
+
+
+def by_day(closed: ClosedRows) -> list[tuple[slice, ClosedRows]]:
+    """Cut closed minutes where a day begins; return which of the minutes each part holds, and the part."""
+    bounds = [0, *(np.flatnonzero(np.diff(closed.at // MINUTES_PER_DAY)) + 1).tolist(), len(closed.at)]
+    if len(bounds) == 2:
+        return [(slice(0, len(closed.at)), closed)]
+    return [(slice(a, b), _some_minutes(closed, a, b)) for a, b in pairwise(bounds)]
+
+
+def _some_minutes(closed: ClosedRows, first: int, end: int) -> ClosedRows:
+    start = closed.start[first : end + 1]
+    rows = slice(int(start[0]), int(start[-1]))
+    return ClosedRows(
+        closed.at[first:end], start - start[0], closed.key[rows], closed.minute[rows], closed.values[:, rows]
     )
 
 

@@ -94,7 +94,7 @@ class OnePage(Generic[S]):
 
 
 class Growing:
-    """Lists and columns side by side that only grow at their end: a page that is full is never written again.
+    """Lists and columns side by side that grow at their end: a page that is full is seldom written again.
 
     Parameters
     ----------
@@ -109,14 +109,16 @@ class Growing:
         self._kinds = kinds
         self._written = 0
 
-    def changes(self, *columns: Sequence[Any] | NDArray[Any]) -> Iterator[Part]:
-        """Give the pages that have grown."""
-        rows = len(columns[0])
-        if rows == self._written:
+    def changes(self, *columns: Sequence[Any] | NDArray[Any], anew: bool = False) -> Iterator[Part]:
+        """Give the pages that have grown; if all is numbered anew, all pages, and those that are gone."""
+        rows, written = len(columns[0]), 0 if anew else self._written
+        if rows == self._written and not anew:
             return
-        for first in range(self._written - self._written % ROWS_A_PAGE, rows, ROWS_A_PAGE):
+        for first in range(written - written % ROWS_A_PAGE, rows, ROWS_A_PAGE):
             some = tuple(column[first : first + ROWS_A_PAGE] for column in columns)
-            yield from page(f"{self._name}/{first // ROWS_A_PAGE:06}", some)
+            yield from page(self._page(first // ROWS_A_PAGE), some)
+        for number in range(-(-rows // ROWS_A_PAGE), -(-self._written // ROWS_A_PAGE)):
+            yield self._page(number), None
         self._written = rows
 
     def load(self, pages: Pages, *empty: list[Any] | NDArray[Any]) -> list[Any]:
@@ -125,6 +127,9 @@ class Growing:
         read_back: list[Any] = [read(pages, name, kind) for name in names_below(pages, self._name)]
         self._written = sum(len(some[0]) for some in read_back)
         return [_joined(each, [some[n] for some in read_back]) for n, each in enumerate(empty)]
+
+    def _page(self, number: int) -> str:
+        return f"{self._name}/{number:06}"
 
 
 def _joined(empty: list[Any] | NDArray[Any], some: list[Any]) -> list[Any] | NDArray[Any]:
@@ -150,9 +155,9 @@ class ByMinute(Generic[T]):
         self._written: dict[int, list[int]] = {}
         """How long each minute's list was, page by page."""
 
-    def changes(self, lists: Mapping[int, list[T]]) -> Iterator[Part]:
-        """Give what was added, and the pages of minutes that are gone."""
-        for minute in [minute for minute in self._written if minute not in lists]:
+    def changes(self, lists: Mapping[int, list[T]], anew: bool = False) -> Iterator[Part]:
+        """Give what was added, or all where it is no longer as it was, and the pages of minutes that are gone."""
+        for minute in [minute for minute in self._written if anew or minute not in lists]:
             for number in range(len(self._written.pop(minute))):
                 yield self._page(minute, number), None
         for minute, values in lists.items():

@@ -1,11 +1,12 @@
-"""Room: columns that grow, with a row each for whatever is numbered as it appears."""
+"""Room: columns with a row each for whatever is numbered as it appears; they grow, and rows are taken out of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 S = TypeVar("S", bound=tuple[Any, ...])
 
@@ -37,13 +38,34 @@ def with_room(columns: S, rows: int, empty: Callable[[int], S]) -> S:
     if rows <= have:
         return columns
     roomier = empty(max(rows, have + have // 4, _FEWEST_ROWS))
-    _copy(columns, roomier, have)
+    for column, into in zip(flat(columns), flat(roomier), strict=True):
+        into[:have] = column
     return roomier
 
 
-def _copy(columns: tuple[Any, ...], into: tuple[Any, ...], rows: int) -> None:
-    for column, roomier in zip(columns, into, strict=True):
+def flat(columns: tuple[Any, ...]) -> Iterator[NDArray[Any]]:
+    """Give all columns, those of tuples within included.
+
+    Examples
+    --------
+    >>> [len(column) for column in flat((np.zeros(1), (np.zeros(2), np.zeros(3))))]
+    [1, 2, 3]
+    """
+    for column in columns:
         if isinstance(column, np.ndarray):
-            roomier[:rows] = column
+            yield column
         else:
-            _copy(cast("tuple[Any, ...]", column), roomier, rows)
+            yield from flat(column)
+
+
+def rows_of(columns: S, rows: NDArray[np.integer[Any]]) -> S:
+    """Return some rows of all columns of a named tuple, as another one of its kind."""
+    kind: Any = type(columns)
+    some = (column[rows] if isinstance(column, np.ndarray) else rows_of(column, rows) for column in columns)
+    return cast("S", kind._make(some))
+
+
+def renew(columns: S, rows: NDArray[np.integer[Any]], empty: Callable[[int], S]) -> None:
+    """Make some rows what they were before anything was seen."""
+    for column, fresh in zip(flat(columns), flat(empty(1)), strict=True):
+        column[rows] = fresh

@@ -88,7 +88,7 @@ class Rows:
         self._segments: list[_Segment] = []
         self._now = _Segment(0, 0, 0)
 
-    def changes(self, columns: list[NDArray[Any]], changed: NDArray[np.bool_]) -> Iterator[Part]:
+    def changes(self, columns: list[NDArray[Any]], changed: NDArray[np.bool_], anew: bool = False) -> Iterator[Part]:
         """Give a segment of the changed rows, and the segments that are gone.
 
         Parameters
@@ -97,7 +97,12 @@ class Rows:
             With at least as many rows as ``changed`` has.
         changed
             Which rows have changed since the last time; a row that never changed holds what an empty one holds.
+        anew
+            Whether all rows are others than before: then all that ever changed have, and no segment stays.
         """
+        if anew:
+            yield from ((self._page(segment), None) for segment in self._segments)
+            self._segments, self._now = [], _Segment(self._now.number, self._now.lap, 0)
         rows, count = len(changed), int(np.count_nonzero(changed))
         if not count:
             return

@@ -22,6 +22,9 @@ ROLES: dict[View, int] = {
     ("service", "model"): MODEL,
 }
 
+BLANK, LOST = -1, -2
+"""What stands for a series where a key has none: a blank in the view, or a series that was forgotten."""
+
 
 class SeriesName(msgspec.Struct, frozen=True, order=True, array_like=True, gc=False):
     """A view and one value for each of its dimensions."""
@@ -62,9 +65,9 @@ class SeriesState(msgspec.Struct):
     whole: NDArray[np.int32]
     """The series of the service that a principal's or model's series is a part of; itself for all others."""
     of_key: NDArray[np.int32]
-    """Series of each key by view, shape (keys, views); -1 where the key has a blank in the view."""
+    """Series of each key by view, shape (keys, views); :data:`BLANK` or :data:`LOST` where it has none."""
     counted: NDArray[np.bool_]
-    """Whether a key's team is counted in ``teams``, shape (keys,)."""
+    """Whether a key's team is counted in ``teams``, shape (keys,); not while one of its series is lost."""
 
 
 TeamChanges = dict[int, list[tuple[int, str | None]]]
@@ -129,6 +132,21 @@ class SeriesTable:
         rows = [self._series_of(state, key) for key in keys[len(state.of_key) :]]
         state.of_key = np.concatenate([state.of_key, np.array(rows, np.int32).reshape(-1, len(self.views))])
         state.counted = np.concatenate([state.counted, np.zeros(len(rows), bool)])
+        self._describe(state, known)
+
+    def find_lost(self, state: SeriesState, keys: list[Key], closed: ClosedRows) -> None:
+        """Look up again, or add, what was forgotten of the series of the keys that closed minutes hold."""
+        uncounted = np.unique(closed.key[~state.counted[closed.key]])
+        lost = uncounted[(state.of_key[uncounted] == LOST).any(axis=1)]
+        if not len(lost):
+            return
+        self._know(state)
+        known = len(state.names)
+        state.of_key[lost] = [self._series_of(state, keys[key]) for key in lost.tolist()]
+        self._describe(state, known)
+
+    def _describe(self, state: SeriesState, known: int) -> None:
+        """Say what the series are behind those that were known."""
         new = state.names[known:]
         services = [self._service_of(state, name) for name in new]
         state.service = np.concatenate([state.service, np.array(services, np.int32)])
@@ -168,7 +186,7 @@ class SeriesTable:
         for view, columns in zip(self.views, self._columns, strict=True):
             values = tuple(key[column] for column in columns)
             if not all(values):
-                row.append(-1)
+                row.append(BLANK)
                 continue
             name = SeriesName(view, values)
             if name not in self._places:

@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 
 from detectors.active import Active, active_series, totals_of
 from detectors.admission import NEVER
-from detectors.baselines import Activity, Baselines, BaselineState, Floats, Known
+from detectors.baselines import Activity, Baselines, BaselineState, Floats, Known, empty_baselines
+from detectors.clock import MINUTES_PER_DAY
 from detectors.deployed import DeployedState, note, notes_of, nothing_deployed, since_deployment, with_services
 from detectors.events import DeploymentEvent
+from detectors.forgetting import Forgotten, begin_day, oldest_minute, renew_returned
 from detectors.frame import UNPRICED, Key
-from detectors.ledger import ClosedRows
-from detectors.parts import Counted, PartsState, count_models, culprits, parts_of, parts_start
+from detectors.ledger import ClosedRows, by_day
+from detectors.parts import Counted, PartsState, count_models, culprits, empty_parts, parts_of, parts_start
 from detectors.reports import SeriesReport, by_minute_and_name, merge, take
 from detectors.residuals import excess_of, look_around, residuals_of
 from detectors.rhythm import Rhythm, beats
@@ -50,6 +52,12 @@ class SeriesWatchState(msgspec.Struct):
     """The minute in which each key was last active."""
     held: HeldState
     """What was odd and still is."""
+    forgotten: Forgotten = msgspec.field(default_factory=Forgotten)
+
+    @property
+    def count(self) -> int:
+        """How many series have a row."""
+        return len(self.series.names)
 
 
 class _Rows(NamedTuple):
@@ -91,14 +99,21 @@ class SeriesWatch:
         Those that judge a series by itself.
     pooled
         Those that judge many together, later: rows that they want are reported to them.
+    forget_after_days
+        What was not heard of on so many whole days is new when it comes back: more than what stands is held for.
     """
 
     def __init__(
-        self, views: tuple[View, ...], detectors: tuple[Detector, ...], pooled: tuple[Detector, ...] = ()
+        self,
+        views: tuple[View, ...],
+        detectors: tuple[Detector, ...],
+        pooled: tuple[Detector, ...] = (),
+        forget_after_days: int = 35,
     ) -> None:
         self.table = SeriesTable(views)
         self.detectors = detectors
         self._pooled = pooled
+        self._forget_after_days = forget_after_days
         self._looks_at_all = any(detector.wants_cheap_rows for detector in pooled)
         self._baselines = Baselines()
         self._alone = tuple(detector for detector in pooled if detector.judges_alone)
@@ -124,16 +139,33 @@ class SeriesWatch:
         deployments
             By minute: those made up to it and not given before.
         keys
-            All keys so far, in an order that only grows; ``key`` of the rows points into it.
+            All keys so far, in an order that only grows, but for :func:`detectors.forgetting.renumber_keys`; ``key``
+            of the rows points into it.
         """
         if not len(closed.at):
             return state, [], []
-        self._extend(state, keys)
+        reports: list[SeriesReport | None] = []
+        standing: list[Standing] = []
+        for minutes, of_day in by_day(closed):
+            said, still = self._step_within_a_day(state, of_day, deployments[minutes], keys)
+            reports, standing = reports + said, standing + still
+        return state, reports, standing
+
+    def _step_within_a_day(
+        self, state: SeriesWatchState, closed: ClosedRows, deployments: list[list[DeploymentEvent]], keys: list[Key]
+    ) -> tuple[list[SeriesReport | None], list[Standing]]:
+        """Judge closed minutes of one day: what comes back in it after long was forgotten before it began."""
+        day = int(closed.at[0]) // MINUTES_PER_DAY
+        oldest = oldest_minute(day, self._forget_after_days)
+        if day > state.forgotten.day:
+            begin_day(state, day, oldest)
+        self._extend(state, keys, closed)
         series = state.series
+        active = active_series(closed, series.of_key, series.whole, state.key_last)
+        renew_returned(state, active, oldest)
         teams = self.table.count_teams(series, keys, closed)
         notes = notes_of(state.deployed, series, self.table, list(zip(closed.at.tolist(), deployments, strict=True)))
-        active = active_series(closed, series.of_key, series.whole, state.key_last)
-        since = since_deployment(state.deployed, notes, series, active)
+        since = since_deployment(state.deployed, notes, series, active, oldest)
         spoken: list[_Spoken] = []
         standing: list[Standing] = []
         for rows, at in self._in_blocks(state, active):
@@ -143,15 +175,23 @@ class SeriesWatch:
             words = _words(said)
             state.held, still = follow(state.held, rows.known, words, series.names, self._titles)
             spoken, standing = spoken + said, standing + still
-        return state, _by_minute(spoken, closed.at), standing
+        return _by_minute(spoken, closed.at), standing
 
     def note(self, state: SeriesWatchState, minute: int, deployments: list[DeploymentEvent]) -> None:
         """Keep deployments after which nothing has closed yet."""
         note(state.deployed, notes_of(state.deployed, state.series, self.table, [(minute, deployments)]))
 
-    def _extend(self, state: SeriesWatchState, keys: list[Key]) -> None:
-        """Make room for new keys, their series and services."""
+    def oldest_minute(self, state: SeriesWatchState) -> int:
+        """Return since when something must have been active to be remembered."""
+        return oldest_minute(state.forgotten.day, self._forget_after_days)
+
+    def _extend(self, state: SeriesWatchState, keys: list[Key], closed: ClosedRows) -> None:
+        """Make room for new keys and those of closed minutes, their series and services."""
         self.table.extend(state.series, keys)
+        self.table.find_lost(state.series, keys, closed)
+        series = len(state.series.names)
+        state.baselines = with_room(state.baselines, series, empty_baselines)
+        state.parts = with_room(state.parts, series, empty_parts)
         state.deployed = with_services(state.deployed, state.series.services)
         (state.key_last,) = with_room((state.key_last,), len(keys), lambda rows: (np.full(rows, NEVER, np.int32),))
 

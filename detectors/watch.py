@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from detectors.forgetting import drop_keys
 from detectors.frame import Frame
 from detectors.ledger import Ledger, due_deployments, due_feedback
 from detectors.reports import MinuteReport
@@ -46,7 +47,7 @@ class Watch:
 
     def step(self, state: WatchState, frame: Frame) -> tuple[WatchState, list[MinuteReport]]:
         """Take a frame; report the minutes that it closes."""
-        keys = state.ledger.keys
+        keys, day = state.ledger.keys, state.series.forgotten.day
         closed = self._ledger.apply(state.ledger, frame)
         made = [due_deployments(state.ledger, minute) for minute in closed.at.tolist()]
         state.series, judged, standing = self._series.step(state.series, closed, made, keys)
@@ -68,6 +69,8 @@ class Watch:
             decided = due_feedback(state.ledger, through)
             reports.append(MinuteReport(self._shard, through, through, None, None, due, feedback=decided))
         state.reported = through
+        if state.series.forgotten.day > day:
+            drop_keys(state.ledger, state.series, self._series.oldest_minute(state.series))
         return state, reports
 
     def _with_counts(self, state: WatchState, report: MinuteReport) -> MinuteReport:

@@ -51,12 +51,15 @@ class WatchPages:
         self._pending = ByMinute("pending", RowBatch)
         self._seen = ColumnByMinute("seen")
         self._series = SeriesPages("series")
+        self._keys_dropped = 0
 
     def changes(self, state: WatchState) -> Iterator[Part]:
         """Give what is not written yet."""
         ledger = state.ledger
-        yield from self._keys.changes(ledger.keys)
-        yield from self._pending.changes(ledger.pending)
+        dropped = state.series.forgotten.keys_dropped
+        anew, self._keys_dropped = dropped != self._keys_dropped, dropped
+        yield from self._keys.changes(ledger.keys, anew=anew)
+        yield from self._pending.changes(ledger.pending, anew=anew)
         yield from self._seen.changes(ledger.seen)
         yield from self._series.changes(state.series)
         bare = replace(ledger, keys=[], pending={}, seen={})
@@ -69,4 +72,6 @@ class WatchPages:
         (keys,) = self._keys.load(pages, [])
         pending, seen = self._pending.load(pages, rest.pending), self._seen.load(pages, rest.seen)
         ledger = replace(rest.ledger, keys=keys, pending=pending, seen=seen)
-        return WatchState(ledger, self._series.load(pages, self._empty), rest.reported, rest.duplicates, rest.late)
+        series = self._series.load(pages, self._empty)
+        self._keys_dropped = series.forgotten.keys_dropped
+        return WatchState(ledger, series, rest.reported, rest.duplicates, rest.late)

@@ -43,6 +43,8 @@ class Plan(msgspec.Struct, frozen=True):
     links: dict[str, str] = {}
     routes: tuple[Route, ...] = ()
     """Who is told of what: some of them have a page budget of their own."""
+    forget_after_days: int = 35
+    """After so many whole days without traffic a series is forgotten."""
 
 
 class Stages(msgspec.Struct, frozen=True):
@@ -80,6 +82,7 @@ def plan_of(settings: Settings, *, shards: int | None = None, raw_partitions: in
         raw_partitions,
         settings.links,
         settings.routes.routes,
+        settings.forget_after_days,
     )
 
 
@@ -94,7 +97,7 @@ def build_stages(plan: Plan, prices: PriceTable) -> Stages:
         Watch(
             shard,
             Ledger(plan.raw_partitions, limits.allowed_lateness_minutes, limits.accept_late_minutes),
-            SeriesWatch(narrow, local, pooled),
+            SeriesWatch(narrow, local, pooled, plan.forget_after_days),
         )
         for shard in range(limits.shards)
     ]
@@ -103,7 +106,8 @@ def build_stages(plan: Plan, prices: PriceTable) -> Stages:
     portfolio = Portfolio(plan.initiatives)
     life = Life(plan.organisation, portfolio, plan.incidents, Scale(plan.severity, budget), budget, plan.links)
     rulebook = Rulebook(plan.rules, portfolio)
-    incidents = Incidents(limits.shards, SeriesWatch(wide, local, pooled), Judge(local, pooled), rulebook, life, budget)
+    watched_together = SeriesWatch(wide, local, pooled, plan.forget_after_days)
+    incidents = Incidents(limits.shards, watched_together, Judge(local, pooled), rulebook, life, budget)
     shape = f"views {'; '.join(', '.join(view) or 'all' for view in plan.views)}"
     return Stages(Intake(limits, prices), watches, incidents, shape)
 

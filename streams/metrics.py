@@ -134,6 +134,7 @@ class Metrics:
                                        "detector", "status")  # fmt: skip
         self._pages = self._counter("pages", "Incidents that woke somebody.", "detector")
         self._open = self._gauge("open_incidents", "Incidents that fire now.")
+        self._series = self._gauge("series", "Combinations of values, by view, whose usual this process holds.")
         self._latency = Histogram(
             "burstwatch_minute_close_to_alert_seconds",
             "From the arrival of the input that closed a minute to its alert in the outbox.",
@@ -252,6 +253,10 @@ class Metrics:
     def open_incidents(self, count: int) -> None:
         """Say how many incidents fire."""
         self._open.set(count)
+
+    def series(self, count: int) -> None:
+        """Say how many series this process holds, in all shards."""
+        self._series.set(count)
 
     def minute_close_to_alert(self, seconds: float) -> None:
         """Observe how long an alert took."""

@@ -119,6 +119,11 @@ class Pipeline:
         return self._incidents.open_incidents
 
     @property
+    def series(self) -> int:
+        """How many series are held, in all shards and in the views that cross them."""
+        return sum(watch.series.count for watch in self._watches) + self._incidents.wide.count
+
+    @property
     def page_rates(self) -> PageRates:
         """Pages a week as promised, as natural and as realised."""
         return self._stages.incidents.rates(self._incidents)

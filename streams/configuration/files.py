@@ -87,6 +87,7 @@ class BurstwatchYaml(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         ("service", "principal"),
         ("service", "model"),
     )
+    forget_after_days: Annotated[int, Meta(ge=8, le=3650)] = 35
     page_budget: PageBudget = PageBudget()
     severity: SeveritySettings = SeveritySettings()
     incidents: IncidentSettings = IncidentSettings()

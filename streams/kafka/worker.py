@@ -51,8 +51,8 @@ STOP_SECONDS = 60.0
 _LOOK_SECONDS = 5.0
 
 _SCHEMAS = {
-    "watch": ("watch/5 by {shape}",),
-    "incidents": ("incidents/6 by {shape}",),
+    "watch": ("watch/6 by {shape}",),
+    "incidents": ("incidents/7 by {shape}",),
     "deliver": ("deliver/2", "deliver/1"),
 }
 """Of each agent's state: the version that is written, then the older ones that are read as well."""
@@ -100,14 +100,24 @@ def _in_one_sentence(faults: Sequence[TopicFault]) -> str:
 class Figures(msgspec.Struct, frozen=True):
     """How things stand in what this worker holds; what others hold is their business.
 
-    ``event_minute`` is up to which minute all input is known, None before there is any; ``page_rates`` is None where
-    another worker holds the incidents.
+    ``event_minute`` is up to which minute all input is known, None before there is any; ``series`` are those of its
+    shards, and of the views that cross them; ``page_rates`` is None where another worker holds the incidents.
     """
 
     event_minute: int | None = None
+    series: int = 0
     open_incidents: int = 0
     page_rates: PageRates | None = None
     waiting: Waiting = Waiting(0, 0.0)
+
+
+def _series_of(work: Work) -> int:
+    """How many series the state of some work holds."""
+    if isinstance(work, IncidentsWork):
+        return work.state.wide.count
+    if isinstance(work, StageWork) and isinstance(work.state, WatchState):
+        return work.state.series.count
+    return 0
 
 
 class KafkaWorker:
@@ -163,7 +173,7 @@ class KafkaWorker:
     def figures(self) -> Figures:
         """Return how things stand."""
         ready = [holding.work for agent in self._agents for holding in agent.held.values() if holding.is_ready]
-        figures = Figures(min(filter(None, map(self._event_minute, ready)), default=None))
+        figures = Figures(min(filter(None, map(self._event_minute, ready)), default=None), sum(map(_series_of, ready)))
         for work in ready:
             if isinstance(work, IncidentsWork):
                 rates = self._parts.incidents.rates(work.state)

@@ -96,6 +96,14 @@ def test_when_everything_breaks_the_processor_gives_up_and_keeps_the_rest(store:
     assert store.waiting.events >= 79
 
 
+def test_the_series_that_are_held_are_shown_and_after_a_restart_too(store: Store) -> None:
+    put(store, [event(1, principal="key-1"), event(2, principal="key-2"), event(3)])
+    processor = processor_of(store)
+    run_dry(processor, store)
+    for one in (processor, processor_of(store)):
+        assert one._metrics.values()["burstwatch_series", ()] == 4, "the service, two principals, a model"
+
+
 def test_a_restart_goes_on_where_the_last_checkpoint_was(store: Store) -> None:
     put(store, [event(number) for number in range(50)])
     first = processor_of(store)

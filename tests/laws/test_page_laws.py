@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors import codec, pages, row_pages, series_pages
+from detectors import codec, pages, row_pages
 from detectors.pages import ByMinute, ColumnByMinute, Growing, OnePage, Pages, read
 from detectors.row_pages import Rows
 from tests.laws.streams import DETECTORS, Run, cut, deployment_messages, end_of, plan, put, run, stream, usage_messages
@@ -23,7 +23,6 @@ def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages so small that a short stream fills many, and segments that come and go."""
     for module, name, value in (
         (pages, "ROWS_A_PAGE", 4),
-        (series_pages, "ROWS_A_PAGE", 4),
         (pages, "LARGEST_PART_BYTES", 6_000),
         (row_pages, "LARGEST_PART_BYTES", 6_000),
         (row_pages, "_LEAST_ROWS", 1),

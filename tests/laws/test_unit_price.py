@@ -7,8 +7,8 @@ import random
 import pytest
 
 from detectors.verdicts import ANOMALOUS
-from tests.laws.scenarios import START, Trial, row
-from tests.laws.streams import NANO_RATES, Event
+from tests.laws.scenarios import Trial, row
+from tests.laws.streams import NANO_RATES, START, Event
 
 MINUTES_A_ROW = 10
 WARM_MINUTES = 24 * 60

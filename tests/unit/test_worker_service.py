@@ -9,12 +9,16 @@ from typing import NoReturn
 import msgspec
 import pytest
 
+from detectors.frame import Frame
 from streams.configuration.settings import find_folder, load
 from streams.kafka import service
+from streams.kafka.deliver import KafkaOutbox
 from streams.kafka.faust_app import build_app
 from streams.kafka.service import WorkerService
 from streams.kafka.settings import KafkaSettings
-from streams.kafka.worker import Figures, KafkaWorker
+from streams.kafka.work import IncidentsWork, StageWork
+from streams.kafka.worker import Figures, KafkaWorker, _series_of
+from tests.laws.streams import plan, run, stream
 
 
 class GaveUpError(Exception):
@@ -71,6 +75,18 @@ async def test_the_lag_of_shards_that_another_worker_has_taken_is_not_shown(monk
     held = Figures()
     watched.service._show()
     assert watched.service._metrics.values()[lag] == 0
+
+
+def test_the_series_of_shards_and_of_wide_views_are_counted_and_deliveries_hold_none() -> None:
+    some = stream(hours=2)
+    whole = run(some, plan(shards=1))
+    watch = StageWork(whole._stages.watches[0], Frame.decode, lambda report: [], lambda state: state.ledger.closed)
+    incidents = IncidentsWork(whole._stages.incidents, lambda said: None)
+    watch.state, incidents.state = whole._watches[0], whole._incidents
+    parts = {(part, event["service"], event[part]) for event in some.usage for part in ("principal", "model")}
+    assert _series_of(watch) == len({event["service"] for event in some.usage}) + len(parts)
+    assert _series_of(incidents) == len({event["team"] for event in some.usage}) + 1
+    assert _series_of(KafkaOutbox(lambda alert, told: (), for_ever)) == 0
 
 
 def test_no_start_leaves_a_folder_of_its_own_behind(tmp_path: Path) -> None:
