@@ -152,9 +152,46 @@ class Frame(msgspec.Struct, frozen=True):
 
     def encode(self) -> bytes:
         """Bytes that :meth:`decode` reads."""
-        return codec.encode(self)
+        return codec.encode(
+            _Narrow(
+                self.raw_partition, self.first_offset, self.last_offset, self.high_minute, self.labels,
+                codec.narrowed(self.key), codec.narrowed(self.offset - self.first_offset),
+                codec.narrowed(self.minute - self.high_minute), codec.narrowed(self.high - self.high_minute),
+                self.identity, [codec.narrowed(measure) for measure in self.values], self.deployments, self.feedback,
+            )
+        )  # fmt: skip
 
     @staticmethod
     def decode(data: bytes) -> Frame:
         """Return the frame that :meth:`encode` wrote."""
-        return codec.decode(data, Frame)
+        read = codec.decode(data, _Narrow)
+        values = np.empty((len(MEASURES), len(read.key)), np.int64)
+        for measure, narrow in zip(values, read.values, strict=True):
+            measure[:] = narrow
+        return Frame(
+            read.raw_partition, read.first_offset, read.last_offset, read.high_minute, read.labels,
+            read.key.astype(np.int32), read.offset + np.int64(read.first_offset),
+            read.minute + np.int32(read.high_minute), read.high + np.int32(read.high_minute),
+            read.identity, values, read.deployments, read.feedback,
+        )  # fmt: skip
+
+
+class _Narrow(msgspec.Struct, frozen=True):
+    """A frame as it is sent: a third of the bytes, since most numbers are small.
+
+    Offsets are counted from the first one, minutes from the highest; measures have a column each.
+    """
+
+    raw_partition: int
+    first_offset: int
+    last_offset: int
+    high_minute: int
+    labels: Labels
+    key: NDArray[np.signedinteger]
+    offset: NDArray[np.signedinteger]
+    minute: NDArray[np.signedinteger]
+    high: NDArray[np.signedinteger]
+    identity: NDArray[np.uint64]
+    values: list[NDArray[np.signedinteger]]
+    deployments: list[DeploymentEvent]
+    feedback: list[Feedback]
