@@ -126,7 +126,7 @@ class Incidents:
         if booked is None:
             return []
         spending = state.lives.spending
-        spending.count(booked)
+        spending.count(booked, self._life.portfolio.has_ceiling(spending.accounts))
         self._life.follow(state.lives, booked)
         alerts = [alert for found in self._by_place(candidates) for alert in self._life.take(state.lives, found)]
         before, state.spent = state.spent, minute

@@ -16,7 +16,7 @@ from detectors.frame import Key
 from detectors.incidents.life import Lives
 from detectors.incidents.spending import Spending, nothing_spent
 from detectors.judge import Judge
-from detectors.pages import ByMinute, Growing, Pages, Part, page, read
+from detectors.pages import ByMinute, ColumnByMinute, Growing, Pages, Part, page, read
 from detectors.reports import MinuteReport
 from detectors.row_pages import Rows
 from detectors.rules.rulebook import Rulebook
@@ -55,10 +55,11 @@ class IncidentsState(msgspec.Struct):
 
 
 class _Rest(msgspec.Struct, frozen=True):
-    """What is small; the minutes of reports that wait in the order in which they stand; room for keys."""
+    """What is small; the minutes of reports that wait and of what was spent lately, as they stand; room for keys."""
 
     state: IncidentsState
     waiting: list[int]
+    lately: list[int]
     keys: int
 
 
@@ -85,6 +86,7 @@ class IncidentsPages:
         self._keys = Growing("keys", list[Key], np.ndarray)
         self._services = Growing("services", list[str])
         self._spent = Rows("spent")
+        self._lately = ColumnByMinute("lately")
         self._last_minute = NEVER
         self._counted: int | None = None
         """The minute up to which it is written what changes with minutes alone."""
@@ -114,6 +116,7 @@ class IncidentsPages:
         changed[: len(accounts.last)] = accounts.last > self._last_minute
         yield from self._spent.changes([*spending.spent], changed)
         self._last_minute = int(accounts.last.max(initial=NEVER))
+        yield from self._lately.changes(spending.lately)
 
     def _rest(self, state: IncidentsState) -> _Rest:
         spending = state.lives.spending
@@ -122,7 +125,7 @@ class IncidentsPages:
         bare = replace(
             state, wide=self._empty.wide, waiting={}, lives=replace(state.lives, spending=kept), pooled=[], rules={}
         )
-        return _Rest(bare, list(state.waiting), len(spending.spent.first_day))
+        return _Rest(bare, list(state.waiting), list(spending.lately), len(spending.spent.first_day))
 
     def load(self, pages: Pages) -> IncidentsState:
         """Return the state of its pages, which are taken out; a rule that is new begins anew."""
@@ -137,6 +140,7 @@ class IncidentsPages:
         spending.accounts = Accounts(keys, numbers, spending.accounts.sources, service, first, last)
         spending.spent = nothing_spent(rest.keys)
         self._spent.load(pages, [*spending.spent])
+        spending.lately = self._lately.load(pages, rest.lately)
         self._last_minute = int(last.max(initial=NEVER))
         state.pooled = self._judge.decode(read(pages, "pooled", list[bytes]))
         rules = {

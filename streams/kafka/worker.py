@@ -53,7 +53,7 @@ _LOOK_SECONDS = 5.0
 
 _SCHEMAS = {
     "watch": ("watch/5 by {shape}",),
-    "incidents": ("incidents/6 by {shape}",),
+    "incidents": ("incidents/7 by {shape}",),
     "deliver": ("deliver/2", "deliver/1"),
 }
 """Of each agent's state: the version that is written, then the older ones that are read as well."""
