@@ -95,9 +95,16 @@ class Portfolio:
         return self._ceilings
 
     def _know(self, accounts: Accounts) -> None:
-        """Begin anew where other accounts are given than before: after a restart."""
+        """Begin anew where other accounts are given than before, as after a restart."""
         if self._keys is not accounts.keys:
             self._keys, self._of_key, self._ceilings = accounts.keys, {}, np.zeros(0, bool)
+
+    def keep_rows(self, former: list[Key], keys: list[Key], rows: NDArray[np.intp]) -> None:
+        """Go on with the keys of some rows of a former list, rising, that are numbered anew in another."""
+        if self._keys is former:
+            known = self._of_key.items()
+            self._of_key = {period: places[rows[rows < len(places)]] for period, places in known}
+            self._keys, self._ceilings = keys, self._ceilings[rows[rows < len(self._ceilings)]]
 
     def keys_of(self, initiative: Initiative, accounts: Accounts, minute: int) -> NDArray[np.intp]:
         """Return the numbers of the keys that belong to an initiative in a minute, rising."""

@@ -94,7 +94,7 @@ class OnePage(Generic[S]):
 
 
 class Growing:
-    """Lists and columns side by side that only grow at their end: a page that is full is never written again.
+    """Lists and columns side by side that grow at their end: a page that is full is not written again.
 
     Parameters
     ----------
@@ -109,15 +109,28 @@ class Growing:
         self._kinds = kinds
         self._written = 0
 
-    def changes(self, *columns: Sequence[Any] | NDArray[Any]) -> Iterator[Part]:
-        """Give the pages that have grown."""
-        rows = len(columns[0])
-        if rows == self._written:
+    def changes(self, *columns: Sequence[Any] | NDArray[Any], anew: bool = False) -> Iterator[Part]:
+        """Give the pages that have grown.
+
+        Parameters
+        ----------
+        columns
+            What stands side by side.
+        anew
+            Whether rows have gone, so that others stand where they stood: then all pages are given.
+        """
+        rows, written = len(columns[0]), self._written
+        if rows == written and not anew:
             return
-        for first in range(self._written - self._written % ROWS_A_PAGE, rows, ROWS_A_PAGE):
+        for first in range(0 if anew else written - written % ROWS_A_PAGE, rows, ROWS_A_PAGE):
             some = tuple(column[first : first + ROWS_A_PAGE] for column in columns)
-            yield from page(f"{self._name}/{first // ROWS_A_PAGE:06}", some)
+            yield from page(self._page(first), some)
+        for first in range(-(-rows // ROWS_A_PAGE) * ROWS_A_PAGE, written, ROWS_A_PAGE):
+            yield self._page(first), None
         self._written = rows
+
+    def _page(self, first_row: int) -> str:
+        return f"{self._name}/{first_row // ROWS_A_PAGE:06}"
 
     def load(self, pages: Pages, *empty: list[Any] | NDArray[Any]) -> list[Any]:
         """Return the lists and columns, as the empty ones that are given."""

@@ -1,4 +1,4 @@
-"""Room: columns that grow, with a row each for whatever is numbered as it appears."""
+"""Room: columns that grow and shrink, with a row each for whatever is numbered as it appears."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 S = TypeVar("S", bound=tuple[Any, ...])
 
@@ -39,6 +40,12 @@ def with_room(columns: S, rows: int, empty: Callable[[int], S]) -> S:
     roomier = empty(max(rows, have + have // 4, _FEWEST_ROWS))
     _copy(columns, roomier, have)
     return roomier
+
+
+def rows_of(columns: S, rows: NDArray[np.intp]) -> S:
+    """Return some rows of columns, in columns of their own; ``columns`` is a named tuple of arrays."""
+    kind: Any = type(columns)
+    return cast("S", kind(*(column[rows] for column in columns)))
 
 
 def _copy(columns: tuple[Any, ...], into: tuple[Any, ...], rows: int) -> None:

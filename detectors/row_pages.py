@@ -96,9 +96,13 @@ class Rows:
         columns
             With at least as many rows as ``changed`` has.
         changed
-            Which rows have changed since the last time; a row that never changed holds what an empty one holds.
+            Which rows have changed since the last time; a row that never changed holds what an empty one holds. Where
+            there are fewer rows than there were, all have changed.
         """
         rows, count = len(changed), int(np.count_nonzero(changed))
+        if not rows:
+            yield from ((self._page(gone), None) for gone in self._segments)
+            self._segments = []
         if not count:
             return
         chosen = self._rotate(changed, max(count, rows // _MOST_SEGMENTS, _LEAST_ROWS))
@@ -117,7 +121,7 @@ class Rows:
         start, end = now.cursor, now.cursor + share
         if share >= rows:
             chosen[:] = True
-            self._now = _Segment(now.number + 1, now.lap + 1, start)
+            self._now = _Segment(now.number + 1, now.lap + 2, 0)  # after all that was written: there may be fewer rows
         elif end < rows:
             chosen[start:end] = True
             self._now = _Segment(now.number + 1, now.lap, end)

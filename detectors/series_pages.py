@@ -19,6 +19,7 @@ from detectors.series_watch import SeriesWatchState
 from detectors.standing import HeldState
 
 _NEVER_ACTIVE = -1
+_NO_TEAMS = (0, 0)
 
 
 class _Room(msgspec.Struct, frozen=True):
@@ -49,16 +50,26 @@ class SeriesPages:
         self._of_key = Growing(f"{name}/of_key", np.ndarray)
         self._rows = Rows(f"{name}/rows")
         self._last_minute = _NEVER_ACTIVE
-        self._teams_told = (0, 0)
+        self._teams_told = _NO_TEAMS
 
-    def changes(self, state: SeriesWatchState) -> Iterator[Part]:
-        """Give what is not written yet."""
+    def changes(self, state: SeriesWatchState, *, keys_anew: bool = False) -> Iterator[Part]:
+        """Give what is not written yet.
+
+        Parameters
+        ----------
+        state
+            What is watched.
+        keys_anew
+            Whether keys were numbered anew.
+        """
         series, name = state.series, self._name
+        if keys_anew:
+            self._teams_told = _NO_TEAMS
         yield from self._series.changes(
             series.names, series.service, series.hashes, series.cohort, series.role, series.whole
         )
         yield from self._services.changes(series.services)
-        yield from self._of_key.changes(series.of_key)
+        yield from self._of_key.changes(series.of_key, anew=keys_anew)
         yield from self._changed_teams(series)
         yield from page(f"{name}/counted", series.counted)
         yield from page(f"{name}/key_last", state.key_last)

@@ -149,6 +149,12 @@ class SeriesWatch:
         """Keep deployments after which nothing has closed yet."""
         note(state.deployed, notes_of(state.deployed, state.series, self.table, [(minute, deployments)]))
 
+    def keep_keys(self, state: SeriesWatchState, kept: NDArray[np.intp]) -> None:
+        """Number keys anew: those that stay, by their former numbers, rising."""
+        series = state.series
+        series.of_key, series.counted = series.of_key[kept], series.counted[kept]
+        state.key_last = state.key_last[kept]
+
     def _extend(self, state: SeriesWatchState, keys: list[Key]) -> None:
         """Make room for new keys, their series and services."""
         self.table.extend(state.series, keys)

@@ -14,10 +14,11 @@ from detectors.admission import NEVER
 from detectors.clock import MINUTES_PER_DAY, MINUTES_PER_HOUR
 from detectors.compiled import compiled
 from detectors.forecast import DailySpend
+from detectors.forgetting import keep_rows, numbers_after
 from detectors.frame import DIMENSIONS, MEASURES
 from detectors.ledger import ClosedRows
 from detectors.prices import NANO
-from detectors.room import with_room
+from detectors.room import rows_of, with_room
 from detectors.spends import Spend
 from detectors.sums import MOST_SUM
 
@@ -88,6 +89,20 @@ class Spending(msgspec.Struct):
         for at, usd in zip(day.tolist(), of_day[row, place].tolist(), strict=True):
             nano[at] = nano.get(at, 0) + usd
         return DailySpend(nano)
+
+    def forget(self, rows: NDArray[np.intp]) -> None:
+        """Forget what was spent under some keys, by their rows."""
+        self.spent.first_day[rows] = self.spent.newest_day[rows] = NEVER
+        self.spent.nano[rows] = 0
+
+    def keep_rows(self, rows: NDArray[np.intp], minute: int) -> None:
+        """Number keys anew, those of some rows, rising; all others are forgotten, so that nothing is of their hour."""
+        before = len(self.accounts.keys)
+        keep_rows(self.accounts, rows)
+        self.spent = rows_of(self.spent, rows)
+        number, since = numbers_after(rows, before), minute - MINUTES_PER_HOUR
+        hour = {minute: rows for minute, rows in self.lately.items() if minute > since}
+        self.lately = {minute: np.stack([number[key], at, nano]) for minute, (key, at, nano) in hour.items()}
 
     def keys_in(self, scope: Mapping[str, str]) -> NDArray[np.intp]:
         """Return the keys whose spend a scope holds: of its service, else of its other labels; rising.
