@@ -119,6 +119,11 @@ class Pipeline:
         return self._incidents.open_incidents
 
     @property
+    def labels(self) -> int:
+        """By how many labels spend is counted."""
+        return self._incidents.labels
+
+    @property
     def page_rates(self) -> PageRates:
         """Pages a week as promised, as natural and as realised."""
         return self._stages.incidents.rates(self._incidents)

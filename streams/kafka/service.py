@@ -218,6 +218,7 @@ class WorkerService:
         minute = figures.event_minute
         metrics.watermark_lag(0.0 if minute is None else time.time() - minute * 60)
         metrics.open_incidents(figures.open_incidents)
+        metrics.labels(figures.labels)
         metrics.page_rates(figures.page_rates or self._no_pages)
         metrics.outbox(figures.waiting.count, figures.waiting.oldest_age_seconds)
 

@@ -35,6 +35,7 @@ def use_everything(metrics: Metrics) -> None:
     metrics.verdicts("volume_burst", "anomalous", 2)
     metrics.page("volume_burst")
     metrics.open_incidents(1)
+    metrics.labels(3)
     metrics.minute_close_to_alert(0.7)
     of_team, of_route = {"support": 1.0}, {"search": 1.0}
     rates = PageRates(
