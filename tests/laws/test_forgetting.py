@@ -16,12 +16,15 @@ from detectors.accounts import Accounts
 from detectors.admission import NEVER
 from detectors.clock import MINUTES_PER_DAY, minute_of, moment_of
 from detectors.events import Initiative
+from detectors.incidents.spending import Spending
+from detectors.prices import NANO
 from detectors.rules.rule import Bill, Finding, Rule
 from detectors.rules.source_silent import SourceSilent
 from detectors.rules.undeclared_spend import UndeclaredSpend
 from streams.app import Plan
 from tests.laws.rule_scenarios import initiative
 from tests.laws.streams import START, Event, Run, cut, plan, usage_messages
+from tests.laws.test_spending import BEGAN, booked_of, four_keys
 from tests.laws.test_what_pages_say import stamp
 
 FORGOTTEN_AFTER_DAYS = 36
@@ -120,7 +123,7 @@ def ended(usage: list[Event], cuts: Iterable[int] = (), *, restarts: bool = Fals
         started.feed(batch)
         if restarts:
             started.restart()
-    return started.end(minute_of(moment_of(START + LAST_DAY * MINUTES_PER_DAY)))
+    return started.end(START + LAST_DAY * MINUTES_PER_DAY)
 
 
 def roll_calls(run: Run, since: int = START) -> list[str]:
@@ -186,6 +189,69 @@ def test_what_pauses_for_35_days_is_remembered_and_what_pauses_for_longer_is_new
         accounts = run._incidents.lives.spending.accounts
         came_back = START + 600 + pause_days * MINUTES_PER_DAY
         assert [int(accounts.first[n]) == came_back for n in accounts.keys_of("s0")] == [is_new]
+
+
+def every_ten_minutes(service: int, source: int, began: int, until: int) -> list[Event]:
+    """A service of no initiative that spends steadily, by days since the start."""
+    minutes = range(START + began, START + until, 10)
+    return [
+        {**event, "id": f"{service}/{minute}"}
+        for minute in minutes
+        for event in events_of([(0, service, "web", source, "large", 1)], minute)
+    ]
+
+
+def test_who_stays_is_new_since_when_it_was_and_silent_by_the_source_that_it_had(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One service is forgotten at a midnight; another has just fallen silent with its source, a third is yet new."""
+    rows_go(monkeypatch, 1)
+    midnight, day = FORGOTTEN_AFTER_DAYS * MINUTES_PER_DAY, MINUTES_PER_DAY
+    usage = [
+        *events_of([(0, 0, "web", 0, "large", 1)]),
+        *every_ten_minutes(1, 1, 10, 20),
+        *every_ten_minutes(1, 1, midnight - 3 * day, midnight + day),
+        *every_ten_minutes(3, 2, midnight - 3 * day, midnight - 30),
+        *every_ten_minutes(2, 1, midnight - 3 * day, midnight + day),
+    ]
+    run = Run(msgspec.structs.replace(PLAN, rules=PLAN.rules[1:]))
+    for batch in cut(usage_messages(sorted(usage, key=lambda event: event["time"])), range(0, len(usage), 99)):
+        run.feed(batch)
+    accounts = run._incidents.lives.spending.accounts
+    assert set(accounts.services) == {"s1", "s2", "s3"}
+    first_seen = run._incidents.rules["undeclared_spend"].first_seen
+    assert {name: int(first_seen[n]) for name, n in accounts.services.items()} == {
+        "s1": START + 10, "s2": START + midnight - 3 * day, "s3": START + midnight - 3 * day,
+    }  # fmt: skip
+    (silent,) = [alert for alert in run.alerts if alert.detector == "source_silent" and alert.state == "firing"]
+    assert silent.scope["source"] == "gateway-2"
+    assert minute_of(silent.time) > START + midnight
+
+
+def test_the_hour_before_midnight_counts_after_rows_have_gone() -> None:
+    spending, minute = Spending(four_keys()), BEGAN
+    for key in range(4):
+        spending.count(booked_of(minute - 90 + 20 * key, key, minute - 90 + 20 * key, NANO), np.full(4, True))
+    spending.keep_rows(np.array([2, 3]), minute)
+    assert spending.accounts.keys == four_keys().keys[2:]
+    assert [spending.usd_last_hour(minute, np.array(keys)) for keys in ([0], [1], [0, 1])] == [1.0, 1.0, 2.0]
+
+
+def test_teams_of_series_are_written_though_as_many_labels_count_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows_go(monkeypatch, 1)
+    run = Run(msgspec.structs.replace(PLAN, views=(("model",), ("service",))))
+    history = [
+        (0, 0, "support", 0, "small", 1), (1, 1, "web", 0, "large", 1),
+        (40 * MINUTES_PER_DAY, 1, "web", 0, "small", 1), (1, 2, "web", 0, "large", 1),
+    ]  # fmt: skip
+    for number, event in enumerate(events_of(history)):
+        run.feed(usage_messages([event], first_offset=number))
+        if number == 1:
+            run.end(START + 10)
+            run.restart()
+    run.end(START + 41 * MINUTES_PER_DAY)
+    assert run._incidents.wide.series.teams == [None, "web"]
+    run.restart()
 
 
 def test_whoever_makes_up_labels_grows_no_state_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
