@@ -3,7 +3,7 @@
 Numbers follow the order of appearance. What a minute's reports say under labels is numbered once
 (:class:`Bookkeeper`); after that nothing is looked up by name but what an alert tells.
 
-Numbers are given anew where labels are forgotten (:mod:`detectors.forgetting`).
+Numbers are given anew where labels are forgotten (:mod:`detectors.incidents.forgetting`).
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from detectors.admission import NEVER
 from detectors.clock import MINUTES_PER_DAY, MINUTES_PER_HOUR
 from detectors.compiled import compiled
 from detectors.forecast import DailySpend
-from detectors.forgetting import keep_rows, numbers_after
+from detectors.incidents.forgetting import keep_rows, numbers_after
 from detectors.frame import DIMENSIONS, MEASURES
 from detectors.ledger import ClosedRows
 from detectors.prices import NANO

@@ -13,7 +13,7 @@ from detectors.admission import NEVER
 from detectors.budget import Budget, PageRates
 from detectors.clock import MINUTES_PER_DAY, minute_of
 from detectors.events import Alert, Feedback
-from detectors.forgetting import forget, rows_to_keep
+from detectors.incidents.forgetting import forget, rows_to_keep
 from detectors.incidents.life import Life, Lives, note_deployments
 from detectors.incidents.places import together
 from detectors.incidents.spending import closed_rows

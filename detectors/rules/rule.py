@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from detectors.accounts import Accounts, Booked
 from detectors.clock import moment_of
 from detectors.events import Initiative, Severity
-from detectors.forgetting import Forgotten
+from detectors.incidents.forgetting import Forgotten
 from detectors.judge import Candidate
 from detectors.kind import Kind
 from detectors.prices import NANO

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from detectors import codec
 from detectors.accounts import Accounts, Booked
 from detectors.events import Severity
-from detectors.forgetting import Forgotten
+from detectors.incidents.forgetting import Forgotten
 from detectors.intent import Portfolio, has_expired, is_current
 from detectors.judge import Candidate
 from detectors.rules.rule import Bill, Rule, lines_of

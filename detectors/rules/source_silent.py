@@ -20,7 +20,7 @@ from detectors.admission import NEVER
 from detectors.clock import MINUTES_PER_DAY
 from detectors.compiled import compiled
 from detectors.events import Initiative
-from detectors.forgetting import Forgotten, numbers_after
+from detectors.incidents.forgetting import Forgotten, numbers_after
 from detectors.prices import NANO
 from detectors.room import rows_of, with_room
 from detectors.rules.rule import Bill, Finding, Rule

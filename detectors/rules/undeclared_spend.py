@@ -18,7 +18,7 @@ from detectors.accounts import Accounts
 from detectors.admission import NEVER
 from detectors.clock import MINUTES_PER_DAY, MINUTES_PER_HOUR
 from detectors.events import Initiative
-from detectors.forgetting import Forgotten
+from detectors.incidents.forgetting import Forgotten
 from detectors.rules.rule import Bill, Finding, Rule, day_of
 
 _BEGINNING_MINUTES = 2 * MINUTES_PER_DAY
