@@ -1,13 +1,15 @@
 """Accounts: all labels under which anybody spent, numbered, so that what is counted by minute stands in columns.
 
-Numbers follow the order of appearance and are never given anew. What a minute's reports say under labels is numbered
-once (:class:`Bookkeeper`); after that nothing is looked up by name but what an alert tells.
+Numbers follow the order of appearance. What a minute's reports say under labels is numbered once
+(:class:`Bookkeeper`); after that nothing is looked up by name but what an alert tells.
+
+Numbers are given anew where labels are forgotten (:mod:`detectors.incidents.forgetting`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from itertools import islice, pairwise
+from itertools import pairwise
 from typing import NamedTuple
 
 import msgspec
@@ -21,23 +23,31 @@ from detectors.ledger import SPEND_DIMENSIONS
 from detectors.spends import Spend
 
 _SERVICE, _MODEL = DIMENSIONS.index("service"), DIMENSIONS.index("model")
+NOBODY = -1
+"""The service of a key that is forgotten."""
 _TOLD_APART = [(DIMENSIONS.index(name), name) for name in SPEND_DIMENSIONS]
+
+
+def _none() -> NDArray[np.int32]:
+    return np.zeros(0, np.int32)
 
 
 class Accounts(msgspec.Struct):
     """Labels by number; columns with a row a key."""
 
     keys: list[Key] = []
-    """Without principal and source."""
+    """Without principal and source. The list grows until rows go: then it is another one."""
     services: dict[str, int] = msgspec.field(default_factory=dict)
-    """Numbers by name, in the order of numbers."""
+    """Numbers by name, in the order of numbers; another dict once some are forgotten."""
     sources: dict[str, int] = msgspec.field(default_factory=dict)
-    service: NDArray[np.int32] = msgspec.field(default_factory=lambda: np.zeros(0, np.int32))
-    """The number of each key's service."""
-    first: NDArray[np.int32] = msgspec.field(default_factory=lambda: np.zeros(0, np.int32))
+    service: NDArray[np.int32] = msgspec.field(default_factory=_none)
+    """The number of each key's service; :data:`NOBODY` for a key that is forgotten."""
+    first: NDArray[np.int32] = msgspec.field(default_factory=_none)
     """The event minute in which each key was first spent under."""
-    last: NDArray[np.int32] = msgspec.field(default_factory=lambda: np.zeros(0, np.int32))
-    """The closed minute in which spend under each key last became known."""
+    last: NDArray[np.int32] = msgspec.field(default_factory=_none)
+    """The closed minute in which spend under each key last became known; :data:`NEVER` for one that is forgotten."""
+    source_last: NDArray[np.int32] = msgspec.field(default_factory=_none)
+    """The closed minute in which each source was last heard of."""
 
     def labels(self, service: str, scope: Mapping[str, str] | None = None) -> Key | None:
         """Return the newest key of a service: the last one in order, of those of its newest minute.
@@ -90,12 +100,24 @@ class Booked(NamedTuple):
     heard_source: NDArray[np.int32]
 
 
+class _Numbers(dict[Key, int]):
+    """The numbers of some accounts' keys; what is asked for and is not there is given one, at the end of the keys."""
+
+    def __init__(self, accounts: Accounts) -> None:
+        self.list = accounts.keys
+        super().__init__((self.list[row], row) for row in np.flatnonzero(accounts.service > NOBODY).tolist())
+
+    def __missing__(self, labels: Key) -> int:
+        number = self[labels] = len(self.list)
+        self.list.append(labels)
+        return number
+
+
 class Bookkeeper:
     """Numbers what reports say under labels, in whichever accounts it is given."""
 
     def __init__(self) -> None:
-        self._numbers: dict[Key, int] = {}
-        self._numbers_of: list[Key] | None = None
+        self._numbers = _Numbers(Accounts())
 
     def book(self, accounts: Accounts, spends: Mapping[int, list[Spend]]) -> list[Booked]:
         """Number what became known in some minutes, in their order; the accounts take in what is new."""
@@ -109,6 +131,7 @@ class Bookkeeper:
         service, at = accounts.service[key], np.concatenate([spend.minute for spend in every])
         nano, requests = np.concatenate([spend.values[[COST, REQUESTS]] for spend in every], axis=1)
         heard, source = service[sent_row], np.concatenate([_sources(accounts, spend) for spend in every])
+        accounts.source_last = _with_never(accounts.source_last, len(accounts.sources))
         ends = _sums_before([len(some) for some in spends.values()])
         bounds = zip(pairwise(first_row[ends].tolist()), pairwise(first_pair[ends].tolist()), strict=True)
         return [
@@ -116,22 +139,29 @@ class Bookkeeper:
             for minute, ((a, b), (c, d)) in zip(spends, bounds, strict=True)
         ]
 
+    def forget(self, accounts: Accounts, rows: NDArray[np.intp]) -> None:
+        """Give keys that are forgotten, by their rows, other numbers when they come back."""
+        self._know(accounts)
+        for row in rows.tolist():
+            self._numbers.pop(accounts.keys[row], None)
+
+    def _know(self, accounts: Accounts) -> None:
+        """Look numbers up in the accounts that are given: others than before, after a restart or when rows went."""
+        if self._numbers.list is not accounts.keys:
+            self._numbers = _Numbers(accounts)
+
     def _number(self, accounts: Accounts, spends: list[Spend]) -> NDArray[np.int32]:
         """Return the number of each row's key; new ones follow the order of rows."""
-        if self._numbers_of is not accounts.keys:
-            self._numbers = {labels: number for number, labels in enumerate(accounts.keys)}
-            self._numbers_of = accounts.keys
+        self._know(accounts)
         numbers, known = self._numbers, len(accounts.keys)
         labels = [spend.keys[place] for spend in spends for place in spend.key.tolist()]
-        key = np.array([numbers.setdefault(each, len(numbers)) for each in labels], np.int32)
-        if len(numbers) > known:
-            accounts.keys += islice(numbers, known, None)
+        key = np.array([numbers[each] for each in labels], np.int32)
+        if new := accounts.keys[known:]:
             services = accounts.services
-            own = [services.setdefault(each[_SERVICE], len(services)) for each in accounts.keys[known:]]
-            never = np.full(len(own), NEVER, np.int32)
+            own = [services.setdefault(each[_SERVICE], len(services)) for each in new]
             accounts.service = np.concatenate([accounts.service, np.array(own, np.int32)])
-            accounts.first = np.concatenate([accounts.first, never])
-            accounts.last = np.concatenate([accounts.last, never])
+            accounts.first = _with_never(accounts.first, len(accounts.keys))
+            accounts.last = _with_never(accounts.last, len(accounts.keys))
         return key
 
 
@@ -147,8 +177,14 @@ def _sums_before(lengths: list[int]) -> NDArray[np.intp]:
     return np.cumsum([0, *lengths])
 
 
+def _with_never(minutes: NDArray[np.int32], rows: int) -> NDArray[np.int32]:
+    """Return a column of minutes with so many rows."""
+    return np.concatenate([minutes, np.full(rows - len(minutes), NEVER, np.int32)])
+
+
 def note_spent(accounts: Accounts, booked: Booked) -> None:
-    """Remember when each key was spent under."""
+    """Remember when each key was spent under, and each source was heard of."""
+    accounts.source_last[booked.heard_source] = booked.minute
     _note(accounts.first, accounts.last, booked)
 
 
@@ -159,3 +195,9 @@ def _note(first: NDArray[np.int32], last: NDArray[np.int32], booked: Booked) -> 
         last[key] = booked.minute
         if first[key] == NEVER:
             first[key] = booked.at[row]
+
+
+def services_of(keys: list[Key], services: Mapping[str, int], last: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return the number of each key's service, given when each was spent under last: never, if it is forgotten."""
+    number = np.array([services.get(key[_SERVICE], NOBODY) for key in keys], np.int32)
+    return np.where(last > NEVER, number, np.int32(NOBODY))

@@ -39,9 +39,13 @@ class Portfolio:
                 self._by_service.setdefault(initiative.match.get("service"), []).append(initiative)
         moments = [moment for i in initiatives for moment in (i.starts, i.expires) if moment is not None]
         self._bounds = sorted({minute_of(moment) for moment in moments})
+        planned = [initiative for initiative in initiatives if initiative.planned]
+        self._has_ceilings = bool(planned)
+        self._any_may_be_asked = any("principal" in initiative.match for initiative in planned)
         self._keys: list[Key] | None = None
         self._of_key: dict[int, NDArray[np.int32]] = {}
         """By period; of the last two that were asked for."""
+        self._ceilings = np.zeros(0, bool)
 
     def named(self, name: str) -> Initiative | None:
         """Return the initiative of an id, or None."""
@@ -50,11 +54,15 @@ class Portfolio:
     def initiative_of(self, labels: Mapping[str, str], minute: int) -> Initiative | None:
         """Return the initiative that some labels belong to in a minute, or None."""
         named = self.named(labels.get("initiative", ""))
-        fitting = [] if named is None else [named]
-        own = self._by_service.get(labels.get("service"), []) if "service" in labels else []
-        fitting += [i for i in (*own, *self._by_service.get(None, ())) if matches(i, labels)]
-        claims = ((is_current(i, minute), i is named, len(i.match), i.id, i) for i in fitting)
+        claims = ((is_current(i, minute), i is named, len(i.match), i.id, i) for i in self._claiming(labels))
         return max(claims, default=(None,), key=lambda claim: claim[:-1])[-1]
+
+    def _claiming(self, labels: Mapping[str, str]) -> list[Initiative]:
+        """All initiatives that some labels may belong to, whatever the minute."""
+        named = self.named(labels.get("initiative", ""))
+        own = self._by_service.get(labels.get("service"), []) if "service" in labels else []
+        matching = [i for i in (*own, *self._by_service.get(None, ())) if matches(i, labels)]
+        return matching if named is None else [named, *matching]
 
     def period(self, minute: int) -> int:
         """Return the number of the period of a minute: within one, no initiative begins or ends."""
@@ -62,8 +70,7 @@ class Portfolio:
 
     def of_keys(self, accounts: Accounts, minute: int) -> NDArray[np.int32]:
         """Return the place of each key's initiative among all, -1 where it belongs to none."""
-        if self._keys is not accounts.keys:
-            self._keys, self._of_key = accounts.keys, {}
+        self._know(accounts)
         period = self.period(minute)
         known = self._of_key.pop(period, np.zeros(0, np.int32))
         if new := accounts.keys[len(known) :]:
@@ -72,6 +79,32 @@ class Portfolio:
             known = np.concatenate([known, numbers])
         self._of_key = dict([*self._of_key.items()][-1:]) | {period: known}
         return known
+
+    def has_ceiling(self, accounts: Accounts) -> NDArray[np.bool_]:
+        """Return whether a ceiling by the hour may be held against each key's spend, in whatever minute.
+
+        Where a plan's initiative is matched by principal, that is any key's: its ceiling is for the place that is odd.
+        """
+        self._know(accounts)
+        if new := accounts.keys[len(self._ceilings) :]:
+            found = np.full(len(new), self._any_may_be_asked)
+            if self._has_ceilings and not self._any_may_be_asked:
+                claims = (self._claiming(dict(zip(DIMENSIONS, key, strict=True))) for key in new)
+                found = np.array([any(initiative.planned for initiative in some) for some in claims])
+            self._ceilings = np.concatenate([self._ceilings, found])
+        return self._ceilings
+
+    def _know(self, accounts: Accounts) -> None:
+        """Begin anew where other accounts are given than before, as after a restart."""
+        if self._keys is not accounts.keys:
+            self._keys, self._of_key, self._ceilings = accounts.keys, {}, np.zeros(0, bool)
+
+    def keep_rows(self, former: list[Key], keys: list[Key], rows: NDArray[np.intp]) -> None:
+        """Go on with the keys of some rows of a former list, rising, that are numbered anew in another."""
+        if self._keys is former:
+            known = self._of_key.items()
+            self._of_key = {period: places[rows[rows < len(places)]] for period, places in known}
+            self._keys, self._ceilings = keys, self._ceilings[rows[rows < len(self._ceilings)]]
 
     def keys_of(self, initiative: Initiative, accounts: Accounts, minute: int) -> NDArray[np.intp]:
         """Return the numbers of the keys that belong to an initiative in a minute, rising."""

@@ -107,7 +107,9 @@ def build_stages(plan: Plan, prices: PriceTable) -> Stages:
     life = Life(plan.organisation, portfolio, plan.incidents, Scale(plan.severity, budget), budget, plan.links)
     rulebook = Rulebook(plan.rules, portfolio)
     watched_together = SeriesWatch(wide, local, pooled, plan.forget_after_days)
-    incidents = Incidents(limits.shards, watched_together, Judge(local, pooled), rulebook, life, budget)
+    incidents = Incidents(
+        limits.shards, watched_together, Judge(local, pooled), rulebook, life, budget, plan.forget_after_days
+    )
     shape = f"views {'; '.join(', '.join(view) or 'all' for view in plan.views)}"
     return Stages(Intake(limits, prices), watches, incidents, shape)
 

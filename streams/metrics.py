@@ -135,6 +135,7 @@ class Metrics:
         self._pages = self._counter("pages", "Incidents that woke somebody.", "detector")
         self._open = self._gauge("open_incidents", "Incidents that fire now.")
         self._series = self._gauge("series", "Combinations of values, by view, whose usual this process holds.")
+        self._labels = self._gauge("labels", "Labels that spend is counted by, some of those forgotten included.")
         self._latency = Histogram(
             "burstwatch_minute_close_to_alert_seconds",
             "From the arrival of the input that closed a minute to its alert in the outbox.",
@@ -257,6 +258,10 @@ class Metrics:
     def series(self, count: int) -> None:
         """Say how many series this process holds, in all shards."""
         self._series.set(count)
+
+    def labels(self, count: int) -> None:
+        """Say by how many labels spend is counted."""
+        self._labels.set(count)
 
     def minute_close_to_alert(self, seconds: float) -> None:
         """Observe how long an alert took."""

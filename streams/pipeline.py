@@ -124,6 +124,11 @@ class Pipeline:
         return sum(watch.series.count for watch in self._watches) + self._incidents.wide.count
 
     @property
+    def labels(self) -> int:
+        """By how many labels spend is counted."""
+        return self._incidents.labels
+
+    @property
     def page_rates(self) -> PageRates:
         """Pages a week as promised, as natural and as realised."""
         return self._stages.incidents.rates(self._incidents)

@@ -89,7 +89,7 @@ class Life:
     ) -> None:
         self._organisation = organisation
         self._links = links
-        self._portfolio = portfolio
+        self.portfolio = portfolio
         self._settings = settings
         self._scale = scale
         self._budget = budget
@@ -339,13 +339,13 @@ class Life:
         if initiative is None or "principal" in initiative.match:
             keys = spending.keys_in(found.name.scope())
         else:
-            keys = self._portfolio.keys_of(initiative, spending.accounts, found.minute)
+            keys = self.portfolio.keys_of(initiative, spending.accounts, found.minute)
         return spending.usd_last_hour(found.minute, keys)
 
     def _initiative(self, state: Lives, found: Candidate) -> Initiative | None:
-        if not found.is_by_chance and (spoken_of := self._portfolio.named(found.name.scope().get("initiative", ""))):
+        if not found.is_by_chance and (spoken_of := self.portfolio.named(found.name.scope().get("initiative", ""))):
             return spoken_of
-        return self._portfolio.initiative_of(state.spending.labels_of(found.name.scope()), found.minute)
+        return self.portfolio.initiative_of(state.spending.labels_of(found.name.scope()), found.minute)
 
     def _days(self, state: Lives, found: Candidate, initiative: Initiative | None) -> DailySpend:
         """Days of what a budget is for, where there is one; else of the place."""
@@ -354,7 +354,7 @@ class Life:
             return spending.days_of(spending.keys_in(scope))
         if initiative.monthly_budget_usd is None and scope.get("initiative") != initiative.id:
             return spending.days_of(spending.keys_in(scope))
-        return spending.days_of(self._portfolio.keys_of(initiative, spending.accounts, found.minute))
+        return spending.days_of(self.portfolio.keys_of(initiative, spending.accounts, found.minute))
 
     def _explain(self, state: Lives, incident: Incident, found: Candidate) -> None:
         service = found.name.scope().get("service")

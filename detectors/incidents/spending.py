@@ -1,4 +1,4 @@
-"""What the organisation spent, as the incidents stage counts it: by labels and day, and in the last hour."""
+"""What the organisation spent, as the incidents stage counts it: by labels and day; for plans, in the last hour."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from detectors.clock import MINUTES_PER_DAY, MINUTES_PER_HOUR
 from detectors.compiled import compiled
 from detectors.forecast import DailySpend
 from detectors.frame import DIMENSIONS, MEASURES
+from detectors.incidents.forgetting import keep_rows, numbers_after
 from detectors.ledger import ClosedRows
 from detectors.prices import NANO
-from detectors.room import with_room
+from detectors.room import rows_of, with_room
 from detectors.spends import Spend
 from detectors.sums import MOST_SUM
 
@@ -26,16 +27,17 @@ _DAYS = 32
 
 
 class Spent(NamedTuple):
-    """Nano-dollars with a row a spender; a day or minute has the place of its number's remainder."""
+    """Nano-dollars with a row a spender; a day has the place of its number's remainder.
+
+    A row holds the days up to its newest one and moves on when something is spent, so that a new day changes no row.
+    """
 
     first_day: NDArray[np.int32]
     """The first day on which anything was spent, (rows,); :data:`NEVER` where nothing was."""
-    day: NDArray[np.int32]
-    """Which day each place holds, (rows, 32)."""
-    day_nano: NDArray[np.int64]
-    minute: NDArray[np.int32]
-    """Which minute each place holds, (rows, 60)."""
-    minute_nano: NDArray[np.int64]
+    newest_day: NDArray[np.int32]
+    """The last one, (rows,)."""
+    nano: NDArray[np.int64]
+    """By the place of the day, (rows, 32); 0 for a day on which nothing was spent."""
 
 
 class Spending(msgspec.Struct):
@@ -44,17 +46,36 @@ class Spending(msgspec.Struct):
     accounts: Accounts = msgspec.field(default_factory=Accounts)
     spent: Spent = msgspec.field(default_factory=lambda: nothing_spent(0))
     """A row a key of the accounts."""
+    lately: dict[int, NDArray[np.int64]] = {}
+    """What ceilings are held against: of the last hour, by the minute in which it became known, columns of key, event
+    minute and nano-dollars, shape (3, rows)."""
 
-    def count(self, booked: Booked) -> None:
-        """Add what became known in a minute."""
+    def count(self, booked: Booked, has_ceiling: NDArray[np.bool_]) -> None:
+        """Add what became known in a minute.
+
+        Parameters
+        ----------
+        booked
+            What became known.
+        has_ceiling
+            Whether a ceiling by the hour may be held against each key, (keys,). Of others no hour is kept: a plan that
+            is added later is held, in its first hour, against what was spent since it was added.
+        """
         note_spent(self.accounts, booked)
         self.spent = with_room(self.spent, len(self.accounts.keys), nothing_spent)
         _count(self.spent, booked.key, booked.at, booked.nano)
+        since = booked.minute - MINUTES_PER_HOUR
+        self.lately = {minute: rows for minute, rows in self.lately.items() if minute > since}
+        own = has_ceiling[booked.key] & (booked.at > since)
+        if own.any():
+            self.lately[booked.minute] = np.stack([booked.key[own], booked.at[own], booked.nano[own]])
 
     def usd_last_hour(self, minute: int, keys: NDArray[np.intp]) -> float:
-        """What was spent under some keys in the hour up to a minute."""
-        lately = self.spent.minute[keys] > minute - MINUTES_PER_HOUR
-        return float(sum(self.spent.minute_nano[keys][lately].tolist()) / NANO)
+        """What was spent in the hour up to a minute under some keys that a ceiling may be held against."""
+        own = np.zeros(len(self.accounts.keys), bool)
+        own[keys] = True
+        held = [nano[own[key] & (at > minute - MINUTES_PER_HOUR)] for key, at, nano in self.lately.values()]
+        return float(sum(usd for nano in held for usd in nano.tolist()) / NANO)
 
     def days_of(self, keys: NDArray[np.intp]) -> DailySpend:
         """What was spent under some keys by day."""
@@ -62,11 +83,26 @@ class Spending(msgspec.Struct):
         if not len(own):
             return DailySpend()
         nano = {int(spent.first_day[own].min()): 0}
-        day, of_day = spent.day[own], spent.day_nano[own]
-        held = day > NEVER
-        for at, usd in zip(day[held].tolist(), of_day[held].tolist(), strict=True):
+        newest, of_day = spent.newest_day[own], spent.nano[own]
+        row, place = np.nonzero(of_day)
+        day = newest[row] - (newest[row] - place) % _DAYS
+        for at, usd in zip(day.tolist(), of_day[row, place].tolist(), strict=True):
             nano[at] = nano.get(at, 0) + usd
         return DailySpend(nano)
+
+    def forget(self, rows: NDArray[np.intp]) -> None:
+        """Forget what was spent under some keys, by their rows."""
+        self.spent.first_day[rows] = self.spent.newest_day[rows] = NEVER
+        self.spent.nano[rows] = 0
+
+    def keep_rows(self, rows: NDArray[np.intp], minute: int) -> None:
+        """Number keys anew, those of some rows, rising; all others are forgotten, so that nothing is of their hour."""
+        before = len(self.accounts.keys)
+        keep_rows(self.accounts, rows)
+        self.spent = rows_of(self.spent, rows)
+        number, since = numbers_after(rows, before), minute - MINUTES_PER_HOUR
+        hour = {minute: rows for minute, rows in self.lately.items() if minute > since}
+        self.lately = {minute: np.stack([number[key], at, nano]) for minute, (key, at, nano) in hour.items()}
 
     def keys_in(self, scope: Mapping[str, str]) -> NDArray[np.intp]:
         """Return the keys whose spend a scope holds: of its service, else of its other labels; rising.
@@ -88,31 +124,25 @@ class Spending(msgspec.Struct):
 
 @compiled
 def _count(spent: Spent, spender: NDArray[np.int32], at: NDArray[np.int32], nano: NDArray[np.int64]) -> None:
-    """Add to the day and the minute of each row's spender; what is older than their place holds is past."""
+    """Add to the day of each row's spender; what is older than its row holds is past."""
     for row in range(len(spender)):
-        number, minute, usd = int(spender[row]), int(at[row]), int(nano[row])
-        day = minute // MINUTES_PER_DAY
+        number, usd = int(spender[row]), int(nano[row])
+        day, newest = int(at[row]) // MINUTES_PER_DAY, int(spent.newest_day[number])
         if spent.first_day[number] == NEVER or day < int(spent.first_day[number]):
             spent.first_day[number] = day
-        place = day % _DAYS
-        if int(spent.day[number, place]) < day:
-            spent.day[number, place], spent.day_nano[number, place] = day, 0
-        if int(spent.day[number, place]) == day:
-            spent.day_nano[number, place] = min(spent.day_nano[number, place] + usd, MOST_SUM)
-        place = minute % MINUTES_PER_HOUR
-        if int(spent.minute[number, place]) < minute:
-            spent.minute[number, place], spent.minute_nano[number, place] = minute, 0
-        if int(spent.minute[number, place]) == minute:
-            spent.minute_nano[number, place] = min(spent.minute_nano[number, place] + usd, MOST_SUM)
+        if day > newest:
+            for begun in range(max(newest, day - _DAYS) + 1, day + 1):
+                spent.nano[number, begun % _DAYS] = 0
+            spent.newest_day[number] = day
+        if day > newest - _DAYS:
+            place = day % _DAYS
+            spent.nano[number, place] = min(int(spent.nano[number, place]) + usd, MOST_SUM)
 
 
 def nothing_spent(rows: int) -> Spent:
     """Columns for so many spenders that never spent."""
-    days, minutes = (rows, _DAYS), (rows, MINUTES_PER_HOUR)
-    return Spent(
-        np.full(rows, NEVER, np.int32), np.full(days, NEVER, np.int32), np.zeros(days, np.int64),
-        np.full(minutes, NEVER, np.int32), np.zeros(minutes, np.int64),
-    )  # fmt: skip
+    first_day, newest_day = np.full((2, rows), NEVER, np.int32)
+    return Spent(first_day, newest_day, np.zeros((rows, _DAYS), np.int64))
 
 
 def closed_rows(accounts: Accounts, booked: list[Booked], spends: Mapping[int, list[Spend]]) -> ClosedRows:

@@ -6,11 +6,15 @@ nor on who reported first.
 
 from __future__ import annotations
 
+from itertools import groupby
+
 from detectors.accounts import Booked, Bookkeeper
 from detectors.admission import NEVER
 from detectors.budget import Budget, PageRates
-from detectors.clock import minute_of
+from detectors.clock import MINUTES_PER_DAY, minute_of
 from detectors.events import Alert, Feedback
+from detectors.forgetting import renumber_keys
+from detectors.incidents.forgetting import forget, rows_to_keep
 from detectors.incidents.life import Life, Lives, note_deployments
 from detectors.incidents.places import together
 from detectors.incidents.spending import closed_rows
@@ -39,10 +43,19 @@ class Incidents:
         Makes incidents of candidates.
     budget
         Keeps the page budget.
+    forget_after_days
+        Labels of which nothing was heard for so long, when a day begins, are forgotten: what comes back is new.
     """
 
     def __init__(
-        self, shards: int, wide: SeriesWatch, judge: Judge, rulebook: Rulebook, life: Life, budget: Budget
+        self,
+        shards: int,
+        wide: SeriesWatch,
+        judge: Judge,
+        rulebook: Rulebook,
+        life: Life,
+        budget: Budget,
+        forget_after_days: int = 35,
     ) -> None:
         self._shards = shards
         self._wide = wide
@@ -50,6 +63,7 @@ class Incidents:
         self._rulebook = rulebook
         self._life = life
         self._budget = budget
+        self._forget_after_minutes = forget_after_days * MINUTES_PER_DAY
         self._bookkeeper = Bookkeeper()
 
     def start(self) -> IncidentsState:
@@ -75,20 +89,49 @@ class Incidents:
             return state, []
         through = min(state.closed_through.values())
         due = {minute: state.waiting.pop(minute) for minute in sorted(m for m in state.waiting if m <= through)}
-        booked, candidates, standing = self._candidates(state, due)
         alerts: list[Alert] = []
-        for minute in sorted(due.keys() | {m for m in state.decisions if m <= through}):
-            alerts += self._life.end_quiet(state.lives, minute - 1)
-            alerts += self._decide(state, minute, state.decisions.pop(minute, []))
-            alerts += self._take_minute(
-                state, minute, due.get(minute, []), booked.get(minute), candidates.get(minute, [])
-            )
-            alerts += self._life.stand(state.lives, standing.get(minute, []), minute)
-            state.done = minute
+        minutes = sorted(due.keys() | {m for m in state.decisions if m <= through})
+        for _, of_day in groupby(minutes, key=lambda minute: minute // MINUTES_PER_DAY):
+            alerts += self._take_minutes(state, {minute: due.get(minute, []) for minute in of_day})
         if through > state.done:
             alerts += self._life.end_quiet(state.lives, through)
             state.done = through
         return state, alerts
+
+    def _take_minutes(self, state: IncidentsState, due: dict[int, list[MinuteReport]]) -> list[Alert]:
+        """Take some minutes of one day, at least one."""
+        began = min(due)
+        alerts = self._life.end_quiet(state.lives, began - 1)  # told of with what was known by then
+        self._forget(state, began)
+        booked, candidates, standing = self._candidates(state, due)
+        for minute, reports in due.items():
+            alerts += self._life.end_quiet(state.lives, minute - 1)
+            alerts += self._decide(state, minute, state.decisions.pop(minute, []))
+            alerts += self._take_minute(state, minute, reports, booked.get(minute), candidates.get(minute, []))
+            alerts += self._life.stand(state.lives, standing.get(minute, []), minute)
+            state.done = minute
+        return alerts
+
+    def _forget(self, state: IncidentsState, minute: int) -> None:
+        """Forget labels where a day begins on which nobody has spent yet: the same whichever minutes come at once."""
+        day = minute // MINUTES_PER_DAY
+        if day <= state.spent // MINUTES_PER_DAY:
+            return
+        spending, portfolio = state.lives.spending, self._life.portfolio
+        accounts = spending.accounts
+        forgotten = forget(accounts, day * MINUTES_PER_DAY - self._forget_after_minutes)
+        if forgotten is None:
+            return
+        self._bookkeeper.forget(accounts, forgotten.keys)
+        spending.forget(forgotten.keys)
+        self._rulebook.forget(state.rules, forgotten, accounts)
+        rows, keys = rows_to_keep(accounts), accounts.keys
+        if rows is None:
+            return
+        if self._wide.table.views:
+            renumber_keys(state.wide, rows)
+        spending.keep_rows(rows, minute)
+        portfolio.keep_rows(keys, accounts.keys, rows)
 
     def _candidates(
         self, state: IncidentsState, due: dict[int, list[MinuteReport]]
@@ -126,7 +169,7 @@ class Incidents:
         if booked is None:
             return []
         spending = state.lives.spending
-        spending.count(booked)
+        spending.count(booked, self._life.portfolio.has_ceiling(spending.accounts))
         self._life.follow(state.lives, booked)
         alerts = [alert for found in self._by_place(candidates) for alert in self._life.take(state.lives, found)]
         before, state.spent = state.spent, minute

@@ -9,14 +9,14 @@ import msgspec
 import numpy as np
 from msgspec.structs import replace
 
-from detectors.accounts import Accounts
+from detectors.accounts import Accounts, services_of
 from detectors.admission import NEVER
 from detectors.events import Feedback
 from detectors.frame import Key
 from detectors.incidents.life import Lives
 from detectors.incidents.spending import Spending, nothing_spent
 from detectors.judge import Judge
-from detectors.pages import ByMinute, Growing, Pages, Part, page, read
+from detectors.pages import ByMinute, ColumnByMinute, Growing, Pages, Part, page, read
 from detectors.reports import MinuteReport
 from detectors.row_pages import Rows
 from detectors.rules.rulebook import Rulebook
@@ -44,6 +44,11 @@ class IncidentsState(msgspec.Struct):
     """What each rule remembers; encoded by its kind."""
 
     @property
+    def labels(self) -> int:
+        """How many labels there is room for: those that are remembered, and some that are forgotten."""
+        return len(self.lives.spending.accounts.keys)
+
+    @property
     def open_incidents(self) -> int:
         """How many incidents fire."""
         return len(self.lives.open)
@@ -55,10 +60,11 @@ class IncidentsState(msgspec.Struct):
 
 
 class _Rest(msgspec.Struct, frozen=True):
-    """What is small; the minutes of reports that wait in the order in which they stand; room for keys."""
+    """What is small; the minutes of reports that wait and of what was spent lately, as they stand; room for keys."""
 
     state: IncidentsState
     waiting: list[int]
+    lately: list[int]
     keys: int
 
 
@@ -66,7 +72,8 @@ class IncidentsPages:
     """What was written of the state of the incidents stage.
 
     A key's row of what was spent changes in the minutes in which something of it becomes known, and it remembers the
-    last of them: so the rows that have changed are known as those of series are.
+    last of them: so the rows that have changed are known as those of series are. Where keys are numbered anew, all that
+    stands by their numbers is written anew.
 
     Parameters
     ----------
@@ -82,9 +89,12 @@ class IncidentsPages:
         self._rulebook = rulebook
         self._wide = SeriesPages("wide")
         self._waiting = ByMinute("waiting", MinuteReport)
-        self._keys = Growing("keys", list[Key], np.ndarray)
+        self._keys = Growing("keys", list[Key])
         self._services = Growing("services", list[str])
         self._spent = Rows("spent")
+        self._lately = ColumnByMinute("lately")
+        self._numbered: tuple[list[Key], dict[str, int]] | None = None
+        """The keys and services whose numbers were written: another list or dict holds other numbers."""
         self._last_minute = NEVER
         self._counted: int | None = None
         """The minute up to which it is written what changes with minutes alone."""
@@ -106,23 +116,29 @@ class IncidentsPages:
         self._gone = []
 
     def _accounts(self, spending: Spending) -> Iterator[Part]:
-        accounts = spending.accounts
-        yield from self._keys.changes(accounts.keys, accounts.service)
-        yield from self._services.changes(list(accounts.services))
+        accounts, numbered = spending.accounts, self._numbered
+        keys_anew = numbered is not None and numbered[0] is not accounts.keys
+        services_anew = numbered is not None and numbered[1] is not accounts.services
+        yield from self._keys.changes(accounts.keys, anew=keys_anew)
+        yield from self._services.changes(list(accounts.services), anew=services_anew)
         yield from page("spent_under", (accounts.first, accounts.last))
-        changed = np.zeros(len(spending.spent.first_day), bool)
-        changed[: len(accounts.last)] = accounts.last > self._last_minute
-        yield from self._spent.changes([*spending.spent], changed)
+        changed = np.full(len(spending.spent.first_day), keys_anew)
+        changed[: len(accounts.last)] |= accounts.last > self._last_minute
+        yield from self._spent.changes([*spending.spent], changed, anew=keys_anew)
+        yield from self._lately.changes(spending.lately)
         self._last_minute = int(accounts.last.max(initial=NEVER))
+        self._numbered = accounts.keys, accounts.services
 
     def _rest(self, state: IncidentsState) -> _Rest:
         spending = state.lives.spending
         empty = self._empty.lives.spending
-        kept = replace(empty, accounts=replace(empty.accounts, sources=spending.accounts.sources))
+        accounts = spending.accounts
+        sources = replace(empty.accounts, sources=accounts.sources, source_last=accounts.source_last)
+        kept = replace(empty, accounts=sources)
         bare = replace(
             state, wide=self._empty.wide, waiting={}, lives=replace(state.lives, spending=kept), pooled=[], rules={}
         )
-        return _Rest(bare, list(state.waiting), len(spending.spent.first_day))
+        return _Rest(bare, list(state.waiting), list(spending.lately), len(spending.spent.first_day))
 
     def load(self, pages: Pages) -> IncidentsState:
         """Return the state of its pages, which are taken out; a rule that is new begins anew."""
@@ -130,13 +146,17 @@ class IncidentsPages:
         state, spending = rest.state, rest.state.lives.spending
         state.wide = self._wide.load(pages, self._empty.wide)
         state.waiting = self._waiting.load(pages, rest.waiting)
-        keys, service = self._keys.load(pages, [], spending.accounts.service)
+        (keys,) = self._keys.load(pages, [])
         (services,) = self._services.load(pages, [])
         first, last = read(pages, "spent_under", tuple[np.ndarray, np.ndarray])
         numbers = {name: number for number, name in enumerate(services)}
-        spending.accounts = Accounts(keys, numbers, spending.accounts.sources, service, first, last)
+        service, sources = services_of(keys, numbers, last), spending.accounts
+        spending.accounts = Accounts(keys, numbers, sources.sources, service, first, last, sources.source_last)
+        self._numbered = keys, numbers
         spending.spent = nothing_spent(rest.keys)
         self._spent.load(pages, [*spending.spent])
+        spending.forget(np.flatnonzero(last == NEVER))  # their rows were written before that
+        spending.lately = self._lately.load(pages, rest.lately)
         self._last_minute = int(last.max(initial=NEVER))
         state.pooled = self._judge.decode(read(pages, "pooled", list[bytes]))
         rules = {

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from detectors.accounts import Accounts, Booked
 from detectors.clock import moment_of
 from detectors.events import Initiative, Severity
+from detectors.incidents.forgetting import Forgotten
 from detectors.judge import Candidate
 from detectors.kind import Kind
 from detectors.prices import NANO
@@ -121,6 +122,19 @@ class Rule(Kind, frozen=True, kw_only=True):
         """Take a minute into the state."""
         raise TypeError(f"{type(self).__name__} does not say what it counts")
 
+    def forget(self, state: Any, forgotten: Forgotten, accounts: Accounts) -> None:  # noqa: ANN401 — as above
+        """Forget what the accounts have forgotten, where it is remembered by number or name; most remember neither.
+
+        Parameters
+        ----------
+        state
+            With all minutes before.
+        forgotten
+            Who stays, by the numbers that bills had until now.
+        accounts
+            With the numbers that bills have from now on.
+        """
+
     def judge(
         self,
         state: Any,  # noqa: ANN401 — as above
@@ -137,7 +151,7 @@ class Rule(Kind, frozen=True, kw_only=True):
         minute
             The present one, some :attr:`judge_every_minutes` after the last time.
         accounts
-            All who ever spent.
+            All who spent lately.
         declared
             All initiatives of the organisation.
         """

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from detectors import codec
 from detectors.accounts import Accounts, Booked
 from detectors.events import Severity
+from detectors.incidents.forgetting import Forgotten
 from detectors.intent import Portfolio, has_expired, is_current
 from detectors.judge import Candidate
 from detectors.rules.rule import Bill, Rule, lines_of
@@ -78,6 +79,11 @@ class Rulebook:
                 findings = rule.judge(states[rule.title], bill.minute, accounts, initiatives)
                 found += [(finding.candidate(rule.title, bill.minute), rule.severity) for finding in findings]
         return found
+
+    def forget(self, states: dict[str, Any], forgotten: Forgotten, accounts: Accounts) -> None:
+        """Let every rule forget what the accounts have forgotten; the states change in place."""
+        for rule in self._rules:
+            rule.forget(states[rule.title], forgotten, accounts)
 
     def _are_declared(self, minute: int) -> NDArray[np.bool_]:
         """Whether what belongs to each initiative counts as declared; an expired experiment has a rule of its own."""

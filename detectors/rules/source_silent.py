@@ -20,8 +20,9 @@ from detectors.admission import NEVER
 from detectors.clock import MINUTES_PER_DAY
 from detectors.compiled import compiled
 from detectors.events import Initiative
+from detectors.incidents.forgetting import Forgotten, numbers_after
 from detectors.prices import NANO
-from detectors.room import with_room
+from detectors.room import rows_of, with_room
 from detectors.rules.rule import Bill, Finding, Rule
 
 _MANY = 3
@@ -68,7 +69,7 @@ class SourceSilent(Rule, frozen=True, kw_only=True):
     """Services that pause for longer are not steady and are left alone."""
     known_for_days: Annotated[int, Meta(ge=1, le=30)] = 3
     forget_after_days: Annotated[int, Meta(ge=1, le=90)] = 3
-    """What is silent for so long is gone: the ticket is closed."""
+    """What is silent for so long is gone, and so is what is forgotten altogether: the ticket is closed."""
 
     def start(self) -> SilenceState:
         """Nothing heard yet."""
@@ -81,6 +82,15 @@ class SourceSilent(Rule, frozen=True, kw_only=True):
         rows = bill.rows
         state.sources[rows.heard_source] = state.ticks
         _hear(state.services, rows, state.ticks)
+
+    def forget(self, state: SilenceState, forgotten: Forgotten, accounts: Accounts) -> None:
+        """Forget services and sources that are forgotten."""
+        services, sources = forgotten.services_kept, forgotten.sources_kept
+        services, known = services[services < len(state.services.minute)], len(state.sources)
+        heard = rows_of(state.services, services)
+        number = numbers_after(sources[sources < known], known)
+        state.services = heard._replace(source=number[heard.source])
+        state.sources = state.sources[sources[sources < known]]
 
     def judge(
         self, state: SilenceState, minute: int, accounts: Accounts, declared: tuple[Initiative, ...]

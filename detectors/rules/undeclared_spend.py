@@ -2,7 +2,7 @@
 
 Catches: spend that nobody reviewed, while it is new. Misses: undeclared services that were there when Burstwatch
 began (two days count as the beginning), and keys inside a declared service. An organisation that declares nothing
-never hears of it.
+never hears of it. A service that comes back after its labels were forgotten is new once more.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from detectors.accounts import Accounts
 from detectors.admission import NEVER
 from detectors.clock import MINUTES_PER_DAY, MINUTES_PER_HOUR
 from detectors.events import Initiative
+from detectors.incidents.forgetting import Forgotten
 from detectors.rules.rule import Bill, Finding, Rule, day_of
 
 _BEGINNING_MINUTES = 2 * MINUTES_PER_DAY
@@ -58,6 +59,14 @@ class UndeclaredSpend(Rule, frozen=True, kw_only=True):
             hour = line.minute // MINUTES_PER_HOUR
             hours[hour] = hours.get(hour, 0.0) + line.usd
             state.teams[line.service] = line.team
+
+    def forget(self, state: UndeclaredState, forgotten: Forgotten, accounts: Accounts) -> None:
+        """Forget services that are forgotten."""
+        kept = forgotten.services_kept
+        state.first_seen = state.first_seen[kept[kept < len(state.first_seen)]]
+        for service in [service for service in state.hours if service not in accounts.services]:
+            del state.hours[service], state.teams[service]
+        state.told = [service for service in state.told if service in accounts.services]
 
     def judge(
         self, state: UndeclaredState, minute: int, accounts: Accounts, declared: tuple[Initiative, ...]

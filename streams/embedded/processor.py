@@ -242,6 +242,7 @@ class Processor:
         self._metrics.page_rates(self._pipeline.page_rates)
         self._metrics.open_incidents(self._pipeline.open_incidents)
         self._metrics.series(self._pipeline.series)
+        self._metrics.labels(self._pipeline.labels)
         self._metrics.rejected_rows(self._store.rejected_count())
 
     def adopt(self, configuration: Configuration) -> None:

@@ -224,6 +224,7 @@ class WorkerService:
         metrics.watermark_lag(0.0 if minute is None else time.time() - minute * 60)
         metrics.open_incidents(figures.open_incidents)
         metrics.series(figures.series)
+        metrics.labels(figures.labels)
         metrics.page_rates(figures.page_rates or self._no_pages)
         metrics.outbox(figures.waiting.count, figures.waiting.oldest_age_seconds)
 

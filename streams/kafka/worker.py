@@ -101,12 +101,14 @@ class Figures(msgspec.Struct, frozen=True):
     """How things stand in what this worker holds; what others hold is their business.
 
     ``event_minute`` is up to which minute all input is known, None before there is any; ``series`` are those of its
-    shards, and of the views that cross them; ``page_rates`` is None where another worker holds the incidents.
+    shards, and of the views that cross them; ``labels`` is by how many spend is counted. Where another worker holds the
+    incidents, ``page_rates`` is None and what is counted of them is 0.
     """
 
     event_minute: int | None = None
     series: int = 0
     open_incidents: int = 0
+    labels: int = 0
     page_rates: PageRates | None = None
     waiting: Waiting = Waiting(0, 0.0)
 
@@ -176,8 +178,8 @@ class KafkaWorker:
         figures = Figures(min(filter(None, map(self._event_minute, ready)), default=None), sum(map(_series_of, ready)))
         for work in ready:
             if isinstance(work, IncidentsWork):
-                rates = self._parts.incidents.rates(work.state)
-                figures = replace(figures, open_incidents=work.state.open_incidents, page_rates=rates)
+                state, rates = work.state, self._parts.incidents.rates(work.state)
+                figures = replace(figures, page_rates=rates, open_incidents=state.open_incidents, labels=state.labels)
             elif isinstance(work, KafkaOutbox):
                 figures = replace(figures, waiting=work.waiting())
         return figures

@@ -51,10 +51,11 @@ def store(tmp_path: Path) -> Iterator[Store]:
     store.close()
 
 
-def processor_of(store: Store) -> Processor:
+def processor_of(store: Store, metrics: Metrics | None = None) -> Processor:
     detectors = tuple(detector.title for detector in plan_of(load(find_folder(None))).detectors if not detector.pooled)
     configuration = Configuration(fragile_stages, detectors, 1440, Routes(receivers={}, default=()))
-    return Processor(store, configuration, Metrics("1", "embedded"), checkpoint_seconds=1.0, idle_seconds=60.0)
+    metrics = metrics or Metrics("1", "embedded")
+    return Processor(store, configuration, metrics, checkpoint_seconds=1.0, idle_seconds=60.0)
 
 
 def event(number: int, principal: str = "") -> bytes:
@@ -150,7 +151,8 @@ def test_a_pause_closes_minutes_by_the_clock_but_not_those_of_a_backfill(
     clock = SimpleNamespace(now=first + hours_behind * 3600)
     clock.monotonic = clock.time = lambda: clock.now
     monkeypatch.setattr("streams.embedded.processor.time", clock)
-    processor = processor_of(store)
+    metrics = Metrics("1", "embedded")
+    processor = processor_of(store, metrics)
     put(store, [event(0)])
     run_dry(processor, store)
     clock.now += 1800.0
@@ -162,6 +164,7 @@ def test_a_pause_closes_minutes_by_the_clock_but_not_those_of_a_backfill(
     assert saved is not None
     assert (saved.totals.spend_nano, saved.totals.rejected) == (500_000_000, 0)
     assert saved.totals.late == closed
+    assert metrics.values()["burstwatch_labels", ()] == 1
 
 
 def alerts_in(store: Store) -> list[Alert]:

@@ -20,9 +20,11 @@ from detectors.raw import RawMessage
 from detectors.sums import MOST_SUM, sums_of
 from detectors.usage_reader import UsageReader
 from tests.laws.streams import Event, Run, plan, usage_messages
+from tests.laws.test_intent import planned
 
 DEAR = Rates(5e-6, 5e-7, 6.25e-6, 25e-6, 0.001)
 GIVEN: Event = {"id": "a", "time": "2026-10-01T00:00:00Z", "source": "s", "service": "bot", "model": "m"}
+PLANNED = planned(1.0, match={"service": "bot"})
 MONEY = [f.COST, f.LIST, f.LIST_INPUT, f.LIST_UNCACHED, f.GPU_COST]
 
 counts = st.one_of(st.integers(0, 10**6), st.integers(0, MOST_COUNTED))
@@ -94,7 +96,7 @@ def test_no_minute_books_less_than_nothing_however_many_events_cost_the_most() -
         for minute in range(3)
         for n in range(200)
     ]
-    started = Run(plan(detectors=(), shards=1), lookup)
+    started = Run(plan(detectors=(), shards=1, initiatives=(PLANNED,)), lookup)
     started.feed([*starmap(_message, enumerate(rows))])
     started.heartbeat(0, 30_000_000)
     booked = [nano for report in started.reports if report.spend for nano in report.spend.values[f.COST].tolist()]

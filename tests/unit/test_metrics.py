@@ -36,6 +36,7 @@ def use_everything(metrics: Metrics) -> None:
     metrics.page("volume_burst")
     metrics.open_incidents(1)
     metrics.series(3)
+    metrics.labels(3)
     metrics.minute_close_to_alert(0.7)
     of_team, of_route = {"support": 1.0}, {"search": 1.0}
     rates = PageRates(
