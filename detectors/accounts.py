@@ -79,6 +79,10 @@ class Accounts(msgspec.Struct):
             since.setdefault(self.keys[key][_MODEL], int(self.first[key]))
         return max(since, key=lambda model: (since[model], model)) if len(since) > 1 else ""
 
+    def services_since(self, minute: int) -> int:
+        """Return of how many services spend became known after a minute."""
+        return len(np.unique(self.service[self.last > minute]))
+
     def keys_of(self, service: str) -> NDArray[np.intp]:
         """Numbers of a service's keys that something was spent under, rising."""
         number = self.services.get(service, -1)

@@ -1,8 +1,8 @@
 """The page budget: which score a detector must reach so that the promised number of pages is kept.
 
 Each detector ships a prior: how many natural episodes a week it sees at its threshold, measured on other
-organisations, and how fast they become rarer with the score. What the organisation itself shows (episodes that
-were not worth a page) moves the rate; the prior is worth two weeks.
+organisations, and how fast they become rarer with the score. An organisation of more services sees as many more. What
+it shows itself (episodes that were not worth a page) moves the rate; the prior is worth two weeks.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from detectors.clock import MINUTES_PER_DAY, MINUTES_PER_WEEK
+from detectors.clock import MINUTES_PER_DAY, MINUTES_PER_HOUR, MINUTES_PER_WEEK
 from detectors.verdicts import Detector
 
 _WEEKS = {"day": 1 / 7, "week": 1.0, "month": 30.4 / 7}
 _PRIOR_WEEKS = 2.0
+_PRIOR_SERVICES = 40
+"""Priors are of organisations of so many services; smaller ones are taken to be as large."""
 _KEPT_IN_HAND = 0.9
 """A promise is an upper bound: aim for nine tenths of it."""
 _SETTLED_MINUTES = 2 * MINUTES_PER_DAY
@@ -106,6 +108,9 @@ class BudgetState(msgspec.Struct):
     """Natural episodes since the first two days, by detector, team and route, and the pages of the last week."""
 
     began: int | None = None
+    services: int = 0
+    """How many services spent anything in a day, as of some time within the last hour."""
+    sized_up_hour: int | None = None
     episodes: dict[str, float] = msgspec.field(default_factory=dict)
     team_episodes: dict[str, float] = msgspec.field(default_factory=dict)
     route_episodes: dict[str, RouteEpisodes] = msgspec.field(default_factory=dict)
@@ -168,6 +173,12 @@ class Budget:
         if state.began is None:
             state.began = minute
 
+    def size_up(self, state: BudgetState, minute: int, services_of_a_day: Callable[[], int]) -> None:
+        """Look once an hour how many services there are."""
+        hour = minute // MINUTES_PER_HOUR
+        if hour != state.sized_up_hour:
+            state.sized_up_hour, state.services = hour, services_of_a_day()
+
     def observe(
         self, state: BudgetState, minute: int, detector: str, place: str, team: str = "", routes: tuple[str, ...] = ()
     ) -> None:
@@ -226,7 +237,8 @@ class Budget:
         if state.began is not None:
             weeks = max(minute - state.began - _SETTLED_MINUTES, 0) / MINUTES_PER_WEEK
         seen = state.episodes.get(detector.title, 0.0)
-        return (seen + _PRIOR_WEEKS * detector.natural_per_week) / (_PRIOR_WEEKS + weeks)
+        prior = detector.natural_per_week * max(state.services / _PRIOR_SERVICES, 1.0)
+        return (seen + _PRIOR_WEEKS * prior) / (_PRIOR_WEEKS + weeks)
 
     def expected_per_week(self, state: BudgetState, minute: int, detector: Detector, score: float) -> float:
         """How many episodes a week of this score or more are to be expected by chance."""

@@ -170,6 +170,8 @@ class Incidents:
             return []
         spending = state.lives.spending
         spending.count(booked, self._life.portfolio.has_ceiling(spending.accounts))
+        accounts, day_before = spending.accounts, minute - MINUTES_PER_DAY
+        self._budget.size_up(state.lives.budget, minute, lambda: accounts.services_since(day_before))
         self._life.follow(state.lives, booked)
         alerts = [alert for found in self._by_place(candidates) for alert in self._life.take(state.lives, found)]
         before, state.spent = state.spent, minute

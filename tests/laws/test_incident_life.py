@@ -203,6 +203,23 @@ def test_a_team_with_few_of_the_natural_episodes_has_little_to_fear() -> None:
     assert budget.is_worth_a_page(state, now, step, score, "calm")
 
 
+def test_an_organisation_of_many_services_is_believed_to_see_as_many_more_natural_episodes() -> None:
+    step = DriverStep(natural_per_week=2.0)
+    budget = Budget(PageBudget(), (step,))
+    small, usual, large = (BudgetState(began=0, services=count) for count in (5, 40, 400))
+    first_day, in_a_year = MINUTES_PER_DAY, 365 * MINUTES_PER_DAY
+    at_first = [budget.natural_per_week(state, first_day, step) for state in (small, usual, large)]
+    assert at_first == [2.0, 2.0, 20.0]
+    assert budget.natural_per_week(large, in_a_year, step) < 1, "what it shows itself counts for more in time"
+
+
+def test_services_are_counted_that_spent_within_a_day_whatever_comes_at_once() -> None:
+    a_plan = plan(detectors=STEPS)
+    whole, cut_up = run(DAY, a_plan), run(DAY, a_plan, cuts=range(0, len(DAY.usage), 7))
+    found = {one._incidents.lives.budget.services for one in (whole, cut_up)}
+    assert found == {len({event["service"] for event in DAY.usage})}
+
+
 def test_places_whose_episodes_are_days_ago_are_forgotten() -> None:
     """Names of places may never come again: what is remembered of them must not grow for ever."""
     budget = Budget(PageBudget(), (DriverStep(),))
