@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import msgspec
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from detectors.admission import NEVER
 from detectors.compiled import compiled
-from detectors.frame import COST, DIMENSIONS, REQUESTS, Key
+from detectors.frame import COST, DIMENSIONS, REQUESTS, Key, shared
 from detectors.ledger import SPEND_DIMENSIONS
 from detectors.spends import Spend
 
@@ -112,8 +112,9 @@ class _Numbers(dict[Key, int]):
         super().__init__((self.list[row], row) for row in np.flatnonzero(accounts.service > NOBODY).tolist())
 
     def __missing__(self, labels: Key) -> int:
-        number = self[labels] = len(self.list)
-        self.list.append(labels)
+        own = cast("Key", shared(labels))
+        number = self[own] = len(self.list)
+        self.list.append(own)
         return number
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 import msgspec
@@ -37,6 +38,11 @@ MEASURES = (
 
 Key = tuple[str, str, str, str, str, str, str, str]
 """One value for each of :data:`DIMENSIONS`."""
+
+
+def shared(labels: tuple[str, ...]) -> tuple[str, ...]:
+    """Return labels whose texts are in memory once, however many were read one by one: most differ in one of eight."""
+    return tuple(map(sys.intern, labels))
 
 
 def used_of(numbers: NDArray[np.int32], many: int) -> tuple[NDArray[np.intp], NDArray[np.int32]]:

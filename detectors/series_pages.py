@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from detectors.baselines import BaselineState, empty_baselines
 from detectors.deployed import DeployedState
 from detectors.forgetting import Forgotten
+from detectors.frame import shared
 from detectors.pages import Growing, Pages, Part, page, read
 from detectors.parts import PartsState, empty_parts
 from detectors.room import flat
 from detectors.row_pages import Rows
-from detectors.series import LOST, SeriesName, SeriesState
+from detectors.series import LOST, SeriesName, SeriesState, View
 from detectors.series_watch import SeriesWatchState
 from detectors.standing import HeldState
 
@@ -114,6 +115,7 @@ class SeriesPages:
         names, service, hashes, cohort, role, whole = self._series.load(
             pages, none.names, none.service, none.hashes, none.cohort, none.role, none.whole
         )
+        names = _with_shared_texts(names)
         (services,) = self._services.load(pages, none.services)
         (of_key,) = self._of_key.load(pages, none.of_key)
         (teams,) = self._teams.load(pages, none.teams)
@@ -128,6 +130,11 @@ class SeriesPages:
         self._teams_told, self._lost_told = _teams_told(series, forgotten), _count_lost(of_key)
         self._forgotten = replace(forgotten)
         return SeriesWatchState(series, baselines, parts, deployed, key_last, held, forgotten)
+
+
+def _with_shared_texts(names: list[SeriesName]) -> list[SeriesName]:
+    views: dict[View, View] = {}
+    return [SeriesName(views.setdefault(name.view, name.view), shared(name.values)) for name in names]
 
 
 def _columns(baselines: BaselineState, parts: PartsState) -> list[NDArray[Any]]:

@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from detectors.admission import NEVER
-from detectors.frame import Key
+from detectors.frame import Key, shared
 from detectors.ledger import LedgerState, RowBatch
 from detectors.pages import ByMinute, ColumnByMinute, Growing, Pages, Part, page, read
 from detectors.series_pages import SeriesPages
@@ -70,6 +70,7 @@ class WatchPages:
         """Return the state of its pages, which are taken out."""
         rest = read(pages, "rest", _Rest)
         (keys,) = self._keys.load(pages, [])
+        keys = list(map(shared, keys))
         pending, seen = self._pending.load(pages, rest.pending), self._seen.load(pages, rest.seen)
         ledger = replace(rest.ledger, keys=keys, pending=pending, seen=seen)
         series = self._series.load(pages, self._empty)

@@ -15,8 +15,8 @@ import gc
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
 _KEPT_BYTES = 64 * 1024 * 1024
-_LARGEST_KEPT_BYTES = 32 * 1024 * 1024
-"""The most that the library allows; it comes to the same by itself once such a large piece was freed."""
+_LARGEST_KEPT_BYTES = 2 * 1024 * 1024
+"""Larger pieces are those of states that grow: given back at once, they leave no holes."""
 
 _NEW_OBJECTS_BETWEEN_COLLECTIONS = 100_000
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from detectors.accounts import Accounts, services_of
 from detectors.admission import NEVER
 from detectors.events import Feedback
-from detectors.frame import Key
+from detectors.frame import Key, shared
 from detectors.incidents.life import Lives
 from detectors.incidents.spending import Spending, nothing_spent
 from detectors.judge import Judge
@@ -147,6 +147,7 @@ class IncidentsPages:
         state.wide = self._wide.load(pages, self._empty.wide)
         state.waiting = self._waiting.load(pages, rest.waiting)
         (keys,) = self._keys.load(pages, [])
+        keys = list(map(shared, keys))
         (services,) = self._services.load(pages, [])
         first, last = read(pages, "spent_under", tuple[np.ndarray, np.ndarray])
         numbers = {name: number for number, name in enumerate(services)}

@@ -15,6 +15,8 @@ _EVERY_SECONDS = 0.1
 class ProcessClock:
     """Notes every tenth of a second what a process and its own have used so far and hold; for use in ``with``.
 
+    The libraries that all of them have mapped are in memory once, and counted once.
+
     Parameters
     ----------
     process
@@ -51,8 +53,9 @@ class ProcessClock:
     def _run(self) -> None:
         while not self._ended.wait(_EVERY_SECONDS):
             try:
-                family = [self._process, *_children(self._process)]
-                used, held = sum(map(cpu_seconds, family)), sum(map(_held_mb, family))
+                children = _children(self._process)
+                used = cpu_seconds(self._process) + sum(map(cpu_seconds, children))
+                held = _held_mb(self._process, "VmRSS") + sum(_held_mb(child, "RssAnon") for child in children)
             except (FileNotFoundError, ProcessLookupError, StopIteration):
                 return  # it has ended
             self._at.append(time.time())
@@ -71,6 +74,6 @@ def _children(process: int) -> list[int]:
     return [int(child) for task in tasks for child in (task / "children").read_text().split()]
 
 
-def _held_mb(process: int) -> float:
+def _held_mb(process: int, what: str) -> float:
     lines = Path(f"/proc/{process}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) / 1024
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{what}:")) / 1024
