@@ -1,4 +1,4 @@
-"""Dollars, moments, stretches, places and drivers as people read them: in messages and in the report alike."""
+"""Dollars, moments, stretches, places, drivers and numbers as people read them, wherever they do."""
 
 from __future__ import annotations
 
@@ -35,6 +35,9 @@ RISEN = {
 
 FOREMOST: tuple[str, ...] = ("service", "model", "principal", "team", "initiative")
 """What a place is named by, the first of them that is known; all else follows in the order of names."""
+
+_USUAL = "usual_"
+"""Begins the name of a number that says what is usual."""
 
 _UNITS = ((1e6, 1.0, ""), (1e9, 1e6, "M"), (1e12, 1e9, "B"))
 _REVISION_CHARACTERS = 12
@@ -86,6 +89,11 @@ def moment(when: datetime | int) -> str:
         return when.astimezone(UTC).isoformat(" ", "minutes")[:16]
     except OverflowError:  # the first or last day that there is
         return when.isoformat(" ", "minutes")
+
+
+def at_utc(when: datetime) -> str:
+    """Return a moment to the minute, with its zone."""
+    return f"{moment(when)} UTC"
 
 
 def day(when: datetime | int) -> str:
@@ -177,3 +185,28 @@ def sentence(text: str) -> str:
     """Return a text as a sentence: a capital at its beginning and a stop at its end."""
     text = text.strip()
     return capital(text) + ("" if text.endswith((".", "!", "?")) else ".") if text else ""
+
+
+def numbers_in_words(numbers: Mapping[str, float]) -> list[tuple[str, str, str]]:
+    """Return the numbers of an alert: what it is, what was seen and what is usual; a dash for what is not known.
+
+    Examples
+    --------
+    >>> numbers_in_words({"usd_per_hour": 8.5, "usual_usd_per_hour": 0.02, "error_share": 0.015})
+    [('Dollars per hour', '$8.50', '$0.02'), ('Error share', '1.5 %', '–')]
+    """
+    bare = dict.fromkeys(name.removeprefix(_USUAL) for name in numbers)
+    return [(_name_of(name), _value(name, numbers), _value(_USUAL + name, numbers)) for name in bare]
+
+
+def _name_of(number: str) -> str:
+    return capital(number.replace("_", " ").replace("usd", "dollars", 1))
+
+
+def _value(name: str, numbers: Mapping[str, float]) -> str:
+    value = numbers.get(name)
+    if value is None:
+        return "–"
+    if "usd" in name:
+        return usd(value)
+    return f"{100 * value:.3g} %" if name.endswith("share") else f"{value:,.4g}"

@@ -8,6 +8,7 @@ from streams.commands.check import check
 from streams.commands.dead_letters import dead_letters
 from streams.commands.demo import demo
 from streams.commands.feedback import feedback
+from streams.commands.incidents import incidents
 from streams.commands.intake import intake
 from streams.commands.publish import publish
 from streams.commands.replay import replay
@@ -27,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, replay, score, check, run, worker, feedback, dead_letters, publish, status, version):
+for command in (demo, replay, score, check, run, worker, incidents, feedback, dead_letters, publish, status, version):
     app.command()(command)
 app.command(hidden=True)(intake)
 app.add_typer(topics, name="topics")

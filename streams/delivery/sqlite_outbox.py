@@ -92,6 +92,10 @@ _NEXT = """
 """
 
 
+_LAST_WORDS = "SELECT alert, max(sequence) FROM deliveries WHERE kind = 'alert' GROUP BY alert_id"
+"""SQLite takes what stands beside ``max`` from the row that has it."""
+
+
 class _Stated(msgspec.Struct):
     """As much of an alert as tells whether its incident is over."""
 
@@ -330,3 +334,9 @@ class SqliteOutbox:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+
+
+def last_words(connection: sqlite3.Connection) -> Iterator[Alert]:
+    """Give the newest alert of each incident that anybody was to hear of, whether or not it has arrived."""
+    for alert, _ in connection.execute(_LAST_WORDS):
+        yield msgspec.json.decode(alert, type=Alert)

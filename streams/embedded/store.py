@@ -157,25 +157,16 @@ class Store:
             self.waiting = self._measure(2**63 - 1)
         except sqlite3.Error as error:
             os.close(self._claim)
-            cure = _RESTORE if error.sqlite_errorcode in _DAMAGED else "see to its disk and to who else uses it"
-            raise StateError(f"cannot use {self.path}: {error}; {cure}") from error
+            raise _unusable(self.path, error) from error
         except StateError:
             os.close(self._claim)
             raise
 
     def _open(self, prepare_outbox: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-        written_by = connection.execute("PRAGMA application_id").fetchone()[0]
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
         has_tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] > 0
-        is_ours = written_by == _APPLICATION_ID and version == SCHEMA_VERSION
-        if has_tables and not is_ours:
-            connection.close()
-            raise StateError(
-                f"{self.path} has schema version {version} of application {written_by:#x}, this Burstwatch reads "
-                f"version {SCHEMA_VERSION} of {_APPLICATION_ID:#x}: "
-                "run the version that wrote it, or name another state file"
-            )
+        if has_tables:
+            _refuse_others(connection, self.path)
         (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if found != "ok":
             connection.close()
@@ -325,6 +316,43 @@ class Store:
         with self._lock:
             self._connection.close()
         os.close(self._claim)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """Give a connection that reads a state file and cannot change it, also while a service has it open.
+
+    Raises
+    ------
+    StateError
+        If the file cannot be read, or was written by another version.
+    """
+    try:
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_SECONDS)
+        try:
+            _refuse_others(connection, path)
+            yield connection
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise _unusable(path, error) from error
+
+
+def _refuse_others(connection: sqlite3.Connection, path: Path) -> None:
+    written_by = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if (written_by, version) != (_APPLICATION_ID, SCHEMA_VERSION):
+        connection.close()
+        raise StateError(
+            f"{path} has schema version {version} of application {written_by:#x}, this Burstwatch reads "
+            f"version {SCHEMA_VERSION} of {_APPLICATION_ID:#x}: "
+            "run the version that wrote it, or name another state file"
+        )
+
+
+def _unusable(path: Path, error: sqlite3.Error) -> StateError:
+    cure = _RESTORE if error.sqlite_errorcode in _DAMAGED else "see to its disk and to who else uses it"
+    return StateError(f"cannot use {path}: {error}; {cure}")
 
 
 def _put(connection: sqlite3.Connection, values: dict[str, object]) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import ssl
+from collections.abc import AsyncIterator
 from typing import Any
 
 import faust
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaTimeoutError
 
@@ -100,6 +101,17 @@ def new_consumer(settings: KafkaSettings, *topics: str, **options: object) -> AI
         "max_partition_fetch_bytes": LARGEST_MESSAGE_BYTES,
     }
     return AIOKafkaConsumer(*topics, **{**defaults, **connection(settings), **options})
+
+
+async def records_between(
+    consumer: AIOKafkaConsumer, place: TopicPartition, start: int, end: int
+) -> AsyncIterator[ConsumerRecord]:
+    """Give the records from one offset of an assigned partition up to another, and a few behind it at times."""
+    if start < end:
+        consumer.seek(place, start)
+    while start < end and await consumer.position(place) < end:
+        for record in (await consumer.getmany(place, timeout_ms=200)).get(place, []):
+            yield record
 
 
 def new_producer(settings: KafkaSettings, **options: object) -> AIOKafkaProducer:

@@ -15,7 +15,7 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from detectors.admission import NEVER
 from streams.kafka.checkpoint import OWNER, ROOT, Root, owner_in
-from streams.kafka.client import connection, new_consumer
+from streams.kafka.client import connection, new_consumer, records_between
 from streams.kafka.intake import high_minute_in
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.topics import (
@@ -104,7 +104,7 @@ async def read_status(settings: KafkaSettings) -> list[PartitionStatus]:
         try:
             rows = await _raw(settings, consumer, admin)
             for stage, given, state in LANES:
-                places = await _partitions(admin, settings.topic(given))
+                places = await partitions_of(admin, settings.topic(given))
                 rows += [await _lane(consumer, stage, place, settings.topic(state)) for place in places]
         finally:
             await admin.close()
@@ -115,7 +115,7 @@ async def _raw(
     settings: KafkaSettings, consumer: AIOKafkaConsumer, admin: AIOKafkaAdminClient
 ) -> list[PartitionStatus]:
     """How far intake is on the topics that senders write to."""
-    places = [place for kind in (USAGE, DEPLOYMENTS) for place in await _partitions(admin, settings.topic(kind))]
+    places = [place for kind in (USAGE, DEPLOYMENTS) for place in await partitions_of(admin, settings.topic(kind))]
     ends = await consumer.end_offsets(places)
     first = await consumer.beginning_offsets(places)
     # A broker that has never had a group makes ready for the first one.
@@ -172,20 +172,24 @@ async def _newest(consumer: AIOKafkaConsumer, place: TopicPartition) -> _Saved:
 
 async def _read_from(consumer: AIOKafkaConsumer, place: TopicPartition, start: int, end: int) -> _Saved:
     saved = _Saved()
-    if start < end:
-        consumer.seek(place, start)
-    while start < end and await consumer.position(place) < end:
-        for record in (await consumer.getmany(place, timeout_ms=200)).get(place, []):
-            if record.key == ROOT and record.value is not None:
-                saved.root, saved.saved_ms = msgspec.json.decode(record.value, type=Root), record.timestamp
-                saved.owner = saved.root.owner or saved.owner
-                saved.held_since_ms = saved.root.held_since_ms or saved.held_since_ms
-            elif record.key == OWNER and record.value is not None:
-                saved.owner, saved.held_since_ms = owner_in(record.value), record.timestamp
+    async for record in records_between(consumer, place, start, end):
+        if record.key == ROOT and record.value is not None:
+            saved.root, saved.saved_ms = msgspec.json.decode(record.value, type=Root), record.timestamp
+            saved.owner = saved.root.owner or saved.owner
+            saved.held_since_ms = saved.root.held_since_ms or saved.held_since_ms
+        elif record.key == OWNER and record.value is not None:
+            saved.owner, saved.held_since_ms = owner_in(record.value), record.timestamp
     return saved
 
 
-async def _partitions(admin: AIOKafkaAdminClient, topic: str) -> list[TopicPartition]:
+async def partitions_of(admin: AIOKafkaAdminClient, topic: str) -> list[TopicPartition]:
+    """Return the partitions of a topic.
+
+    Raises
+    ------
+    LookupError
+        If it is not there.
+    """
     (described,) = await admin.describe_topics([topic])
     numbers = sorted(partition["partition"] for partition in described["partitions"])
     if not numbers:

@@ -51,11 +51,16 @@ class Console(Notifier):
 
 def panel_of(alert: Alert, possible_duplicate: bool = False) -> Panel:
     """Return an alert in a frame, for a rich console."""
-    colour = "green" if alert.state == "resolved" else _COLOURS[alert.severity]
-    return _framed(message_of(alert, possible_duplicate), colour)
+    return _framed(message_of(alert, possible_duplicate), colour_of(alert))
 
 
-def _framed(message: Message, colour: str) -> Panel:
+def colour_of(alert: Alert) -> str:
+    """Return the colour that shows an alert's severity, or that it is over."""
+    return "green" if alert.state == "resolved" else _COLOURS[alert.severity]
+
+
+def body_of(message: Message, colour: str) -> Group:
+    """Return a message without its frame and its footer: headline, facts, what to do, links."""
     lines = Table.grid(padding=(0, 2))
     lines.add_column(style="dim", no_wrap=True)
     lines.add_column(overflow="fold")
@@ -65,5 +70,9 @@ def _framed(message: Message, colour: str) -> Panel:
         lines.add_row("Do now", Text(message.action, style="bold"))
     for link in message.links:
         lines.add_row(Text(link.name), Text(link.url, style="underline"))
-    told = Group(Text(message.headline, style=f"bold {colour}", overflow="fold"), lines)
+    return Group(Text(message.headline, style=f"bold {colour}", overflow="fold"), lines)
+
+
+def _framed(message: Message, colour: str) -> Panel:
+    told = body_of(message, colour)
     return Panel(told, subtitle=Text(message.footer, style="dim"), subtitle_align="right", border_style=colour)

@@ -18,12 +18,11 @@ from streams.notifiers.message import (
     HEADLINE_CHARACTERS,
     Fact,
     Message,
-    at_utc,
     clip,
     lasting,
     where,
 )
-from streams.wording import usd
+from streams.wording import at_utc, usd
 
 MOST_SHOWN = 12
 """Slack's section takes no more than twelve lines of the longest; the others are counted."""

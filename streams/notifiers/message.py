@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 import msgspec
 
 from detectors.events import Alert, Cause, DeploymentEvent, MonthEnd
-from streams.wording import DRIVERS, in_order, moment, place, signed_usd, stretch, usd, version_of
+from streams.wording import DRIVERS, at_utc, in_order, place, signed_usd, stretch, usd, version_of
 
 HEADLINE_CHARACTERS = 150
 """Slack's header block takes no more."""
@@ -125,11 +125,6 @@ def lasting(span: timedelta) -> str:
     return stretch(int(span.total_seconds() // 60))
 
 
-def at_utc(when: datetime) -> str:
-    """Return a moment to the minute, with its zone."""
-    return f"{moment(when)} UTC"
-
-
 def where(scope: dict[str, str]) -> tuple[str, str]:
     """Return what burns and the rest of the scope, both shortened.
 
@@ -143,45 +138,54 @@ def where(scope: dict[str, str]) -> tuple[str, str]:
     return place(named), ", ".join(rest[:6])
 
 
+def whole_place(alert: Alert) -> str:
+    """Return all of where an alert burns; its initiative is told of by what was declared."""
+    burning, rest = where({name: value for name, value in alert.scope.items() if value != alert.intent.initiative})
+    return f"{burning}, {rest}" if rest else burning
+
+
+def approved_by(deployment: DeploymentEvent) -> str:
+    """Return who approved a deployment, in words."""
+    return f"approved by {short(deployment.approver, 40) or 'nobody'}"
+
+
 def _headline(alert: Alert) -> str:
     narrow = {name: value for name, value in alert.scope.items() if name not in _OWNERS}
     burning, rest = where(narrow or alert.scope)
     if alert.state == "resolved":
         lasted = lasting(alert.time - alert.onset)
-        if not _has_dollars(alert):
+        if not has_dollars(alert):
             return f"Resolved: {burning}, after {lasted}"
         return f"Resolved: {burning} burned {usd(alert.excess_usd)} above expected in {lasted}"
     kind = alert.severity.capitalize() if alert.state == "firing" else "Came back" if alert.came_back else "Update"
-    if not _has_dollars(alert):
+    if not has_dollars(alert):
         return f"{kind}: {alert.reason}" if burning in alert.reason else f"{kind}: {burning}: {alert.reason}"
     so_far = f", {usd(alert.excess_usd)} so far" if alert.state == "updated" else ""
     within = f" ({rest})" if rest else ""
     return f"{kind}: {burning} burns {usd(alert.usd_per_hour)}/h above expected{so_far}{within}"
 
 
-def _has_dollars(alert: Alert) -> bool:
+def has_dollars(alert: Alert) -> bool:
     """Whether the alert's dollars are known: those of a model that nobody priced are not, which is not zero."""
     return not (alert.usd_per_hour <= 0 and alert.excess_usd <= 0)
 
 
 def _facts(alert: Alert) -> Iterator[tuple[str, str]]:
-    told = {name: value for name, value in alert.scope.items() if value != alert.intent.initiative}
-    burning, rest = where(told)
     yield "How much", _how_much(alert)
     yield "Since", _since(alert)
-    if _has_dollars(alert) or alert.state != "firing":  # else the headline has said it
+    if has_dollars(alert) or alert.state != "firing":  # else the headline has said it
         yield "Why", alert.reason
-    if _has_dollars(alert):
+    if has_dollars(alert):
         yield "Driver", _driver(alert.cause)
     yield "Deployment", _deployment(alert)
-    yield "Where", f"{burning}, {rest}" if rest else burning
+    yield "Where", whole_place(alert)
     yield "Declared", _declared(alert)
-    if _has_dollars(alert):
+    if has_dollars(alert):
         yield "Month end", _month_end(alert.month_end)
 
 
 def _how_much(alert: Alert) -> str:
-    if not _has_dollars(alert):
+    if not has_dollars(alert):
         return "not known"
     above = f"{usd(alert.excess_usd)} above expected {'in all' if alert.state == 'resolved' else 'so far'}"
     if not alert.expected_usd:  # a new thing, or what has been counted so far is shorter than what was seen
@@ -221,8 +225,7 @@ def _deployment(alert: Alert) -> str:
 
 def _people(deployment: DeploymentEvent) -> str:
     actor = short(deployment.actor, 40) or "somebody unnamed"
-    approver = f"approved by {short(deployment.approver, 40)}" if tidy(deployment.approver) else "approved by nobody"
-    return f"by {actor}, {approver}"
+    return f"by {actor}, {approved_by(deployment)}"
 
 
 def _declared(alert: Alert) -> str:
