@@ -15,7 +15,7 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from detectors.baselines import C_UNIT, N
+from detectors.baselines import C_UNIT, YOUNG_MINUTES, N
 from detectors.drivers import UNIT
 from detectors.series import MODEL
 from detectors.verdicts import Detector, Seen, Verdicts, judge
@@ -33,7 +33,7 @@ class UnitPrice(Detector, frozen=True, kw_only=True):
     natural_per_week: Annotated[float, Meta(gt=0)] = 0.02
     tail: Annotated[float, Meta(gt=0)] = 1.0
     budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.01
-    exact_within: Annotated[float, Meta(gt=0)] = 0.002
+    exact_within: Annotated[float, Meta(gt=0)] = 0.003
     least_usd_per_hour: Annotated[float, Meta(ge=0)] = 0.05
 
     def may_speak(self, seen: Seen) -> NDArray[np.bool_]:
@@ -46,8 +46,10 @@ class UnitPrice(Detector, frozen=True, kw_only=True):
         r = seen.residuals
         only = slice(C_UNIT, C_UNIT + 1)
         excess, hourly = seen.excess_usd[:, :, only], seen.excess_usd_per_hour[:, :, only]
-        warming = r.active_minutes < 30
+        warming = r.active_minutes < YOUNG_MINUTES
         gate = (hourly > self.least_usd_per_hour) & ~warming[:, None, None]
         gate &= (r.base[:, :, N] > 20)[:, :, None] & (seen.role == MODEL)[:, None, None]
-        score = 100 * np.maximum(r.step[:, :, only], 0.0) / np.maximum(r.scale[:, :, only] / self.exact_within, 1.0)
+        # Of the shortest horizon: there a price that was cut or raised lately has moved for an hour, and no longer.
+        moves = np.maximum(r.scale[:, :1, only] / self.exact_within, 1.0)
+        score = 100 * np.maximum(r.step[:, :, only], 0.0) / moves
         return None, judge(score, gate, warming, self.threshold, np.array([UNIT]), excess, hourly)

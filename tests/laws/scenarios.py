@@ -95,7 +95,7 @@ SCENARIOS: dict[str, Scenario] = {
     "share_burst": Scenario(
         _TALK, {"requests": 400, "input_tokens": 360_000, "output_tokens": 48_000}, "requests", shared=True,
     ),
-    "unit_price": Scenario(_PAID, {"cost_usd": 4.416}, "unit_price", warm_minutes=10 * 60),
+    "unit_price": Scenario(_PAID, {"cost_usd": 4.416}, "unit_price", warm_minutes=22 * 60),
     "idle_gpu": Scenario(
         _NODE, {"gpu_seconds": 600.0, "cost_usd": 4.0}, "idle_gpu",
         warm_minutes=10 * 60, warms=False, news_minutes=90,
