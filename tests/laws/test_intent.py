@@ -105,8 +105,8 @@ def test_a_burst_that_passes_its_ceiling_while_it_is_on_record_pages(undeclared:
 @pytest.mark.parametrize(("up_to_usd_per_hour", "severity"), [(1.0, "page"), (1000.0, "info")])
 def test_a_ceiling_holds_where_the_place_is_no_service(up_to_usd_per_hour: float, severity: str) -> None:
     """A price that rose for all is an incident of the model."""
-    calm = stream(hours=12, onset_hour=100)
-    dear = stamp(START + 10 * 60)
+    calm = stream(hours=24, onset_hour=100)
+    dear = stamp(START + 22 * 60)
     usage = [{**e, "cost_usd": cost_of(e) * (1.5 if e["time"] >= dear else 1.0)} for e in calm.usage]
     usage = [e for e in usage if e["model"] != "nobody-priced-this"]
     large = planned(up_to_usd_per_hour, match={"model": "large"})
