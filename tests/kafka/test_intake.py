@@ -1,4 +1,4 @@
-"""Intake on Kafka: what comes when nothing else does, and what is too much for one message."""
+"""Intake on Kafka: what comes when nothing else does, and what is too much for one step."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from detectors.frame import Frame
-from streams.kafka.client import LARGEST_MESSAGE_BYTES, new_producer
+from streams.kafka.client import new_producer
+from streams.kafka.cutting import BYTES_AT_ONCE
 from streams.kafka.settings import KafkaSettings
 from tests.kafka.reading import read, wait_for
 from tests.kafka.running import Worker, config_for
 
 Run = Callable[..., Worker]
 
-ARRAYS, EVENTS_EACH = 7, 9500
+ARRAYS, EVENTS_EACH = 10, 9500
 
 
 def event(name: str, minute: int) -> dict[str, object]:
@@ -42,7 +43,7 @@ def test_a_deployment_is_taken_while_no_usage_comes(kafka: KafkaSettings, tmp_pa
     worker.stop()
 
 
-def test_usage_whose_frame_would_be_too_large_goes_in_several(kafka: KafkaSettings, tmp_path: Path, run: Run) -> None:
+def test_usage_that_is_more_than_a_step_takes_goes_in_several(kafka: KafkaSettings, tmp_path: Path, run: Run) -> None:
     config = config_for(tmp_path / "config", kafka)
     arrays = [[event(f"{number}-{n}", number) for n in range(EVENTS_EACH)] for number in range(ARRAYS)]
     payloads = [json.dumps(array, separators=(",", ":")).encode() for array in arrays]
@@ -54,8 +55,7 @@ def test_usage_whose_frame_would_be_too_large_goes_in_several(kafka: KafkaSettin
     worker.stop()
 
     frames = [Frame.decode(record.value) for record in read(kafka, "frames") if len(Frame.decode(record.value))]
-    whole = sum(len(frame.encode()) for frame in frames)
-    assert whole > LARGEST_MESSAGE_BYTES, "what is sent must be too much for one frame, else this shows nothing"
+    assert sum(map(len, payloads)) > BYTES_AT_ONCE, "what is sent must be too much for one step"
     rows = [(int(offset), int(high)) for frame in frames for offset, high in zip(frame.offset, frame.high, strict=True)]
     assert [offset for offset, _ in rows] == [n for n in range(ARRAYS) for _ in range(EVENTS_EACH)]
     assert [high - rows[0][1] for _, high in rows] == [offset for offset, _ in rows]

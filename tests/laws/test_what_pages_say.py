@@ -27,8 +27,8 @@ def test_a_service_whose_billed_attempts_multiply_is_a_storm_and_many_failing_on
 
 
 def test_a_price_that_rose_for_all_is_one_incident_of_the_model() -> None:
-    calm = stream(hours=12, onset_hour=100)
-    dear = START + 10 * 60
+    calm = stream(hours=24, onset_hour=100)
+    dear = START + 22 * 60
     usage = [{**e, "cost_usd": cost_of(e) * (1.5 if e["time"] >= stamp(dear) else 1.0)} for e in calm.usage]
     usage = [e for e in usage if e["model"] != "nobody-priced-this"]
     alerts = run(Stream(usage, []), plan()).alerts
