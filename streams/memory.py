@@ -27,11 +27,17 @@ def tune_memory() -> None:
     gc.set_threshold(_NEW_OBJECTS_BETWEEN_COLLECTIONS)
 
 
-def keep_freed_memory() -> bool:
-    """Let the allocator keep what is freed, where it is one that can be told; return whether it was."""
+def keep_freed_memory(largest_bytes: int = _LARGEST_KEPT_BYTES) -> bool:
+    """Let the allocator keep what is freed, where it is one that can be told; return whether it was.
+
+    Parameters
+    ----------
+    largest_bytes
+        Larger pieces are given back at once.
+    """
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):  # another C library, another system
         return False
-    settings = ((_MMAP_THRESHOLD, _LARGEST_KEPT_BYTES), (_TRIM_THRESHOLD, _KEPT_BYTES))
+    settings = ((_MMAP_THRESHOLD, largest_bytes), (_TRIM_THRESHOLD, _KEPT_BYTES))
     return all(bool(mallopt(name, value)) for name, value in settings)
