@@ -85,7 +85,7 @@ def begin_day(state: SeriesWatchState, day: int, oldest: int) -> None:
     state.forgotten.day = day
     forget_deployments(state.deployed, oldest)
     keep = _kept_series(state, oldest)
-    if not _are_worth_it(len(state.series.names) - len(keep), len(state.series.names)):
+    if not are_worth_dropping(len(state.series.names) - len(keep), len(state.series.names)):
         return
     _keep_series(state, keep)
     state.forgotten.series_dropped += 1
@@ -100,7 +100,8 @@ def _kept_series(state: SeriesWatchState, oldest: int) -> NDArray[np.intp]:
     return np.flatnonzero(stays)
 
 
-def _are_worth_it(dropped: int, rows: int) -> bool:
+def are_worth_dropping(dropped: int, rows: int) -> bool:
+    """Whether rows of no use are so many, of all, that the others may be numbered and written anew for it."""
     return dropped >= max(LEAST_DROPPED, rows // DROPPED_ONE_IN, 1)
 
 
@@ -147,7 +148,7 @@ def drop_keys(ledger: LedgerState, state: SeriesWatchState, oldest: int) -> None
         for batch in batches:
             stays[batch.key] = True
     keep = np.flatnonzero(stays)
-    if not _are_worth_it(keys - len(keep), keys):
+    if not are_worth_dropping(keys - len(keep), keys):
         return
     place = np.full(keys, -1, np.int32)
     place[keep] = np.arange(len(keep))

@@ -15,11 +15,7 @@ from numpy.typing import NDArray
 
 from detectors.accounts import NOBODY, Accounts
 from detectors.admission import NEVER
-
-_LEAST_ROWS_TO_DROP = 1000
-_LEAST_SHARE_TO_DROP = 0.25
-"""So many rows must be nobody's before they go: to number all others anew and to write them again costs as much as
-there are others."""
+from detectors.forgetting import are_worth_dropping
 
 
 class Forgotten(NamedTuple):
@@ -87,7 +83,7 @@ def rows_to_keep(accounts: Accounts) -> NDArray[np.intp] | None:
     """Return the rows of keys that are not forgotten, rising, if so many others are that these are to go; else None."""
     rows = np.flatnonzero(accounts.service > NOBODY)
     gone = len(accounts.keys) - len(rows)
-    return rows if gone >= max(_LEAST_ROWS_TO_DROP, _LEAST_SHARE_TO_DROP * len(accounts.keys)) else None
+    return rows if are_worth_dropping(gone, len(accounts.keys)) else None
 
 
 def keep_rows(accounts: Accounts, rows: NDArray[np.intp]) -> None:

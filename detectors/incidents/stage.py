@@ -13,7 +13,7 @@ from detectors.admission import NEVER
 from detectors.budget import Budget, PageRates
 from detectors.clock import MINUTES_PER_DAY, minute_of
 from detectors.events import Alert, Feedback
-from detectors.forgetting import renumber_keys
+from detectors.forgetting import oldest_minute, renumber_keys
 from detectors.incidents.forgetting import forget, rows_to_keep
 from detectors.incidents.life import Life, Lives, note_deployments
 from detectors.incidents.places import together
@@ -63,7 +63,7 @@ class Incidents:
         self._rulebook = rulebook
         self._life = life
         self._budget = budget
-        self._forget_after_minutes = forget_after_days * MINUTES_PER_DAY
+        self._forget_after_days = forget_after_days
         self._bookkeeper = Bookkeeper()
 
     def start(self) -> IncidentsState:
@@ -119,7 +119,7 @@ class Incidents:
             return
         spending, portfolio = state.lives.spending, self._life.portfolio
         accounts = spending.accounts
-        forgotten = forget(accounts, day * MINUTES_PER_DAY - self._forget_after_minutes)
+        forgotten = forget(accounts, oldest_minute(day, self._forget_after_days))
         if forgotten is None:
             return
         self._bookkeeper.forget(accounts, forgotten.keys)

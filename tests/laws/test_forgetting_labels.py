@@ -133,10 +133,13 @@ def roll_calls(run: Run, since: int = START) -> list[str]:
     return [line for line in said if int(line.split(":")[0]) >= since]
 
 
-def rows_go(monkeypatch: pytest.MonkeyPatch, least: int, share: float = 0.0) -> None:
-    """Let rows go once so many are nobody's."""
-    monkeypatch.setattr(forgetting, "_LEAST_ROWS_TO_DROP", least)
-    monkeypatch.setattr(forgetting, "_LEAST_SHARE_TO_DROP", share)
+def rows_go(monkeypatch: pytest.MonkeyPatch, least: int, one_in: int = 10**9) -> None:
+    """Let rows of labels go once so many are nobody's; those of series as ever."""
+
+    def are_worth_dropping(gone: int, rows: int) -> bool:
+        return gone >= max(least, rows // one_in)
+
+    monkeypatch.setattr(forgetting, "are_worth_dropping", are_worth_dropping)
 
 
 @some
@@ -256,7 +259,7 @@ def test_teams_of_series_are_written_though_as_many_labels_count_as_before(monke
 
 
 def test_whoever_makes_up_labels_grows_no_state_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows_go(monkeypatch, 10, 0.25)
+    rows_go(monkeypatch, 10, 4)
     sizes: dict[int, tuple[int, ...]] = {}
     a_plan = msgspec.structs.replace(PLAN, rules=PLAN.rules[1:])
     run = Run(a_plan)
