@@ -10,6 +10,8 @@ from msgspec import Meta
 MINUTES_PER_HOUR = 60
 MINUTES_PER_DAY = 1440
 MINUTES_PER_WEEK = 10_080
+NEVER = -(2**31)
+"""A minute before all minutes."""
 
 Timestamp = Annotated[datetime, Meta(tz=True)]
 """A moment with its time zone; without a zone it is refused."""

@@ -9,8 +9,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import codec
 from detectors.events import DeploymentEvent, Feedback
+from detectors.state import codec
 
 DIMENSIONS = ("team", "service", "environment", "initiative", "principal", "provider", "model", "source")
 """What a row is labelled by, in the order of a frame's keys."""

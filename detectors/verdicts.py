@@ -9,20 +9,12 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from detectors.baselines import (
-    C_CACHE,
-    C_INPUT,
-    C_MIX,
-    C_OUTPUT,
-    C_SHARE,
-    C_UNIT,
-    C_VOLUME,
-    Floats,
-)
-from detectors.drivers import CACHE, INPUT, MIX, OUTPUT, REQUESTS, UNIT
+from detectors.baselines.baselines import C_CACHE, C_INPUT, C_MIX, C_OUTPUT, C_SHARE, C_UNIT, C_VOLUME
+from detectors.baselines.drivers import CACHE, INPUT, MIX, OUTPUT, REQUESTS, UNIT
+from detectors.baselines.residuals import Residuals
 from detectors.kind import Kind
-from detectors.residuals import Residuals
-from detectors.series import MODEL, OTHER, PRINCIPAL, SERVICE
+from detectors.minutes.series import MODEL, OTHER, PRINCIPAL, SERVICE
+from detectors.minutes.totals import Floats
 
 STATUSES = ("warming", "normal", "anomalous")
 WARMING, NORMAL, ANOMALOUS = range(len(STATUSES))
@@ -31,6 +23,9 @@ NO_DEPLOYMENT = 10**6
 
 DRIVER_OF_CHANNEL = np.array([INPUT, OUTPUT, CACHE, MIX, REQUESTS, UNIT, REQUESTS])
 assert list(range(7)) == [C_INPUT, C_OUTPUT, C_CACHE, C_MIX, C_SHARE, C_UNIT, C_VOLUME]  # noqa: S101 — the order above is theirs
+
+NEWS_AFTER_MINUTES = 720
+"""In a service younger than this every model is new, and none is news."""
 
 
 class Parts(msgspec.Struct, frozen=True):
@@ -50,15 +45,16 @@ class Seen(msgspec.Struct, frozen=True):
 
     residuals: Residuals
     role: NDArray[np.int8]
-    """What each series is: see :data:`detectors.series.SERVICE`."""
+    """What each series is: see :data:`detectors.minutes.series.SERVICE`."""
     cohort: NDArray[np.uint32]
-    """Whom it can be compared with: see :class:`detectors.series.SeriesState`."""
+    """Whom it can be compared with: see :class:`detectors.minutes.series.SeriesState`."""
     minutes_since_deployment: NDArray[np.int32]
     active_minutes_since_deployment: NDArray[np.int32]
     """Those of them in which the service was active: what a change does shows in its first hours of traffic."""
     unpriced_requests: NDArray[np.int64]
     excess_usd: Floats
-    """Dollars above the usual by horizon and channel, (rows, h, channels); :func:`detectors.residuals.excess_of`."""
+    """Dollars above the usual by horizon and channel, (rows, h, channels); see
+    :func:`detectors.baselines.residuals.excess_of`."""
     excess_usd_per_hour: Floats
     """The same an hour, at the present rate."""
     parts: Parts

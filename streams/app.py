@@ -6,23 +6,23 @@ from importlib.metadata import PackageNotFoundError, version
 
 import msgspec
 
-from detectors.admission import IntakeSettings
-from detectors.budget import Budget, PageBudget
 from detectors.events import Initiative
 from detectors.incidents.life import IncidentSettings, Life
 from detectors.incidents.severity import Scale, SeveritySettings
 from detectors.incidents.stage import Incidents
-from detectors.intake import Intake
-from detectors.intent import Portfolio
-from detectors.judge import Judge
-from detectors.ledger import Ledger
-from detectors.prices import PriceTable
+from detectors.intake.admission import IntakeSettings
+from detectors.intake.prices import PriceTable
+from detectors.intake.stage import Intake
+from detectors.judging.budget import Budget, PageBudget
+from detectors.judging.intent import Portfolio
+from detectors.judging.judge import Judge
+from detectors.minutes.ledger import Ledger
+from detectors.minutes.series import View
 from detectors.rules.rule import Rule
 from detectors.rules.rulebook import Rulebook
-from detectors.series import View
-from detectors.series_watch import SeriesWatch
 from detectors.verdicts import Detector
-from detectors.watch import Watch
+from detectors.watch.series_watch import SeriesWatch
+from detectors.watch.stage import Watch
 from streams.configuration.settings import Settings
 from streams.delivery.routes import Route, route_budgets
 

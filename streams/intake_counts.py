@@ -6,7 +6,7 @@ from collections import Counter
 
 import msgspec
 
-from detectors.intake import IntakeOutput
+from detectors.intake.stage import IntakeOutput
 
 
 class IntakeCounts(msgspec.Struct):

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 from prometheus_client import exposition as text_format
 
-from detectors.budget import PageRates
-from detectors.decode import REASONS
-from detectors.raw import KINDS
+from detectors.intake.decode import REASONS
+from detectors.intake.raw import KINDS
+from detectors.judging.budget import PageRates
 from detectors.verdicts import STATUSES
 
 OTHER = "other"

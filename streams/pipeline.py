@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from detectors.admission import NEVER
-from detectors.budget import PageRates
+from detectors.clock import NEVER
 from detectors.events import Alert, Feedback
-from detectors.intake import IntakeOutput, Reject
-from detectors.pages import Pages, Part, collected
-from detectors.raw import RawMessage
-from detectors.reports import MinuteReport
+from detectors.intake.raw import RawMessage
+from detectors.intake.stage import IntakeOutput, Reject
+from detectors.judging.budget import PageRates
+from detectors.state.pages import Pages, Part, collected
+from detectors.watch.reports import MinuteReport
 from streams.app import Stages
 
 _SHAPE = "shape"

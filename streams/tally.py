@@ -9,10 +9,10 @@ import numpy as np
 
 from detectors.events import Alert
 from detectors.frame import COST, DIMENSIONS
-from detectors.intake import Reject
-from detectors.prices import NANO
-from detectors.reports import MinuteReport
+from detectors.intake.prices import NANO
+from detectors.intake.stage import Reject
 from detectors.verdicts import STATUSES
+from detectors.watch.reports import MinuteReport
 from streams.intake_counts import IntakeCounts
 from streams.metrics import Metrics
 from streams.pipeline import Passed

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from detectors import forest
-from detectors.prices import PriceTable
-from detectors.raw import RawMessage
+from detectors.forest import isolation_forest as forest
+from detectors.intake.prices import PriceTable
+from detectors.intake.raw import RawMessage
 from streams.app import Plan, build_stages
 from streams.pipeline import Pipeline
 

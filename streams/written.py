@@ -11,7 +11,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple
 
-from detectors.pages import Part
+from detectors.state.pages import Part
 
 _DIGEST_BYTES = 16
 

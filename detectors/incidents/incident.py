@@ -6,10 +6,10 @@ import hashlib
 
 import msgspec
 
-from detectors.admission import NEVER
+from detectors.clock import NEVER
 from detectors.events import DeploymentEvent, Feedback, Intent, Severity
-from detectors.judge import Candidate
-from detectors.standing import TOLD_EVERY_MINUTES, Standing
+from detectors.judging.judge import Candidate
+from detectors.watch.standing import TOLD_EVERY_MINUTES, Standing
 
 
 class Incident(msgspec.Struct):

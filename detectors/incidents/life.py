@@ -14,23 +14,22 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from detectors import cause
-from detectors.accounts import Booked
-from detectors.admission import NEVER
-from detectors.alerts import alert_of, labels_of, scope_of
-from detectors.budget import Budget, BudgetState
-from detectors.clock import MINUTES_PER_DAY, minute_of
+from detectors.clock import MINUTES_PER_DAY, NEVER, minute_of
 from detectors.events import Alert, DeploymentEvent, Feedback, Initiative, Intent, Severity
-from detectors.forecast import DailySpend
+from detectors.incidents import cause
+from detectors.incidents.alerts import alert_of, labels_of, scope_of
 from detectors.incidents.incident import Incident, alert_id_of
+from detectors.incidents.links import links_of
 from detectors.incidents.places import family_of, onset_of, place_of
 from detectors.incidents.severity import RANK, Scale, Weighed
 from detectors.incidents.spending import Spending
-from detectors.intent import Portfolio, judge_intent
-from detectors.judge import Candidate
-from detectors.links import links_of
-from detectors.prices import NANO
-from detectors.standing import Standing, Word
+from detectors.intake.prices import NANO
+from detectors.judging.accounts import Booked
+from detectors.judging.budget import Budget, BudgetState
+from detectors.judging.forecast import DailySpend
+from detectors.judging.intent import Portfolio, judge_intent
+from detectors.judging.judge import Candidate
+from detectors.watch.standing import Standing, Word
 
 _FAR_DEARER = 5.0
 """A second cause pages beside an open page if it burns so many times as much."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from detectors.judge import Candidate
-from detectors.series import SeriesName
+from detectors.judging.judge import Candidate
+from detectors.minutes.series import SeriesName
 
 
 def place_of(found: Candidate) -> str:

@@ -8,11 +8,11 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from detectors.budget import Budget, BudgetState
 from detectors.clock import MINUTES_PER_HOUR
 from detectors.events import Intent, Severity
-from detectors.forecast import month_bounds
-from detectors.judge import Candidate
+from detectors.judging.budget import Budget, BudgetState
+from detectors.judging.forecast import month_bounds
+from detectors.judging.judge import Candidate
 
 RANK: dict[Severity, int] = {"info": 0, "ticket": 1, "page": 2}
 

@@ -9,17 +9,16 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.accounts import Accounts, Booked, note_spent
-from detectors.admission import NEVER
-from detectors.clock import MINUTES_PER_DAY, MINUTES_PER_HOUR
+from detectors.clock import MINUTES_PER_DAY, MINUTES_PER_HOUR, NEVER
 from detectors.compiled import compiled
-from detectors.forecast import DailySpend
 from detectors.frame import DIMENSIONS, MEASURES
-from detectors.incidents.forgetting import keep_rows, numbers_after
-from detectors.ledger import ClosedRows
-from detectors.prices import NANO
-from detectors.room import rows_of, with_room
-from detectors.spends import Spend
+from detectors.intake.prices import NANO
+from detectors.judging.accounts import Accounts, Booked, note_spent
+from detectors.judging.forecast import DailySpend
+from detectors.judging.forgetting import keep_rows, numbers_after
+from detectors.minutes.ledger import ClosedRows
+from detectors.minutes.spends import Spend
+from detectors.state.room import rows_of, with_room
 from detectors.sums import MOST_SUM
 
 _DAYS = 32

@@ -8,22 +8,21 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from detectors.accounts import Booked, Bookkeeper
-from detectors.admission import NEVER
-from detectors.budget import Budget, PageRates
-from detectors.clock import MINUTES_PER_DAY, minute_of
+from detectors.clock import MINUTES_PER_DAY, NEVER, minute_of
 from detectors.events import Alert, Feedback
-from detectors.forgetting import oldest_minute, renumber_keys
-from detectors.incidents.forgetting import forget, rows_to_keep
 from detectors.incidents.life import Life, Lives, note_deployments
 from detectors.incidents.places import together
 from detectors.incidents.spending import closed_rows
 from detectors.incidents.state import IncidentsPages, IncidentsState
-from detectors.judge import Candidate, Judge
-from detectors.reports import MinuteReport
+from detectors.judging.accounts import Booked, Bookkeeper
+from detectors.judging.budget import Budget, PageRates
+from detectors.judging.forgetting import forget, rows_to_keep
+from detectors.judging.judge import Candidate, Judge
 from detectors.rules.rulebook import Rulebook
-from detectors.series_watch import SeriesWatch
-from detectors.standing import Standing
+from detectors.watch.forgetting import oldest_minute, renumber_keys
+from detectors.watch.reports import MinuteReport
+from detectors.watch.series_watch import SeriesWatch
+from detectors.watch.standing import Standing
 
 
 class Incidents:

@@ -9,19 +9,19 @@ import msgspec
 import numpy as np
 from msgspec.structs import replace
 
-from detectors.accounts import Accounts, services_of
-from detectors.admission import NEVER
+from detectors.clock import NEVER
 from detectors.events import Feedback
 from detectors.frame import Key, shared
 from detectors.incidents.life import Lives
 from detectors.incidents.spending import Spending, nothing_spent
-from detectors.judge import Judge
-from detectors.pages import ByMinute, ColumnByMinute, Growing, Pages, Part, page, read
-from detectors.reports import MinuteReport
-from detectors.row_pages import Rows
+from detectors.judging.accounts import Accounts, services_of
+from detectors.judging.judge import Judge
 from detectors.rules.rulebook import Rulebook
-from detectors.series_pages import SeriesPages
-from detectors.series_watch import SeriesWatchState
+from detectors.state.pages import ByMinute, ColumnByMinute, Growing, Pages, Part, page, read
+from detectors.state.row_pages import Rows
+from detectors.watch.reports import MinuteReport
+from detectors.watch.series_pages import SeriesPages
+from detectors.watch.series_watch import SeriesWatchState
 
 
 class IncidentsState(msgspec.Struct):

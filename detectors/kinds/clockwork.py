@@ -15,10 +15,11 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from detectors.baselines import GPU, HORIZONS_MINUTES, PAID
+from detectors.baselines.baselines import HORIZONS_MINUTES
+from detectors.baselines.drivers import REQUESTS
 from detectors.clock import MINUTES_PER_DAY
-from detectors.drivers import REQUESTS
-from detectors.series import PRINCIPAL
+from detectors.minutes.series import PRINCIPAL
+from detectors.minutes.totals import GPU, PAID
 from detectors.verdicts import Detector, Seen, Verdicts, judge
 
 _HOUR = HORIZONS_MINUTES.index(60)

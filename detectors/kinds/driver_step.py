@@ -14,8 +14,8 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from detectors.baselines import C_SHARE, HORIZONS_MINUTES
-from detectors.series import SERVICE
+from detectors.baselines.baselines import C_SHARE, HORIZONS_MINUTES
+from detectors.minutes.series import SERVICE
 from detectors.verdicts import DRIVER_OF_CHANNEL, Detector, Seen, Verdicts, judge
 
 _DRIVERS = slice(0, C_SHARE)

@@ -11,9 +11,10 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from detectors.baselines import C_VOLUME, GPU, HORIZONS_MINUTES, N
-from detectors.drivers import IDLE_GPU
-from detectors.series import MODEL
+from detectors.baselines.baselines import C_VOLUME, HORIZONS_MINUTES
+from detectors.baselines.drivers import IDLE_GPU
+from detectors.minutes.series import MODEL
+from detectors.minutes.totals import GPU, N
 from detectors.verdicts import Detector, Seen, Verdicts, judge
 
 

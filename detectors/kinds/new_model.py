@@ -13,11 +13,10 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from detectors.baselines import C_MIX
-from detectors.drivers import MIX
-from detectors.parts import NEWS_AFTER_MINUTES
-from detectors.series import SERVICE
-from detectors.verdicts import Detector, Seen, Verdicts, judge
+from detectors.baselines.baselines import C_MIX
+from detectors.baselines.drivers import MIX
+from detectors.minutes.series import SERVICE
+from detectors.verdicts import NEWS_AFTER_MINUTES, Detector, Seen, Verdicts, judge
 
 
 class NewModel(Detector, frozen=True, kw_only=True):

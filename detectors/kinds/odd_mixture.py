@@ -14,13 +14,14 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from detectors import forest as trees_of
-from detectors.baselines import C_SHARE, C_VOLUME, Floats
+from detectors.baselines.baselines import C_SHARE, C_VOLUME
+from detectors.baselines.drivers import REQUESTS
 from detectors.clock import MINUTES_PER_DAY
-from detectors.drivers import REQUESTS
-from detectors.features import FEATURES, features_of
-from detectors.forest import Forest
-from detectors.series import SERVICE
+from detectors.forest import isolation_forest as trees_of
+from detectors.forest.features import FEATURES, features_of
+from detectors.forest.isolation_forest import Forest
+from detectors.minutes.series import SERVICE
+from detectors.minutes.totals import Floats
 from detectors.verdicts import DRIVER_OF_CHANNEL, Detector, Seen, Verdicts, judge
 
 _FIVE_MINUTES = 1

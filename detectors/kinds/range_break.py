@@ -13,9 +13,10 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from detectors.baselines import C_SHARE, PAID
-from detectors.residuals import SETTLED_MINUTES
-from detectors.series import PRINCIPAL, SERVICE
+from detectors.baselines.baselines import C_SHARE
+from detectors.baselines.residuals import SETTLED_MINUTES
+from detectors.minutes.series import PRINCIPAL, SERVICE
+from detectors.minutes.totals import PAID
 from detectors.verdicts import DRIVER_OF_CHANNEL, Detector, Seen, Verdicts, judge
 
 _DRIVERS = slice(0, C_SHARE)

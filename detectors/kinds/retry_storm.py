@@ -13,9 +13,9 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from detectors.baselines import ERR, PAID, Floats, N
-from detectors.drivers import REQUESTS
-from detectors.series import SERVICE
+from detectors.baselines.drivers import REQUESTS
+from detectors.minutes.series import SERVICE
+from detectors.minutes.totals import ERR, PAID, Floats, N
 from detectors.verdicts import Detector, Seen, Verdicts, judge
 
 _QUARTER_HOUR = 2

@@ -12,10 +12,10 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from detectors.baselines import C_SHARE, C_VOLUME, HORIZONS_MINUTES
+from detectors.baselines.baselines import C_SHARE, C_VOLUME, HORIZONS_MINUTES
+from detectors.baselines.drivers import REQUESTS
 from detectors.clock import MINUTES_PER_DAY
-from detectors.drivers import REQUESTS
-from detectors.series import PRINCIPAL
+from detectors.minutes.series import PRINCIPAL
 from detectors.verdicts import Detector, Seen, Verdicts, judge
 
 _SHARE = slice(C_SHARE, C_SHARE + 1)

@@ -15,9 +15,10 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from detectors.baselines import C_UNIT, YOUNG_MINUTES, N
-from detectors.drivers import UNIT
-from detectors.series import MODEL
+from detectors.baselines.baselines import C_UNIT, YOUNG_MINUTES
+from detectors.baselines.drivers import UNIT
+from detectors.minutes.series import MODEL
+from detectors.minutes.totals import N
 from detectors.verdicts import Detector, Seen, Verdicts, judge
 
 

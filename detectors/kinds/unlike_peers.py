@@ -14,10 +14,11 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from detectors.baselines import C_INPUT, HORIZONS_MINUTES, LEAST_REQUESTS, LIST, LIST_IN, PAID, Floats, N
-from detectors.drivers import INPUT, OUTPUT
-from detectors.residuals import SETTLED_MINUTES
-from detectors.series import MODEL
+from detectors.baselines.baselines import C_INPUT, HORIZONS_MINUTES, LEAST_REQUESTS
+from detectors.baselines.drivers import INPUT, OUTPUT
+from detectors.baselines.residuals import SETTLED_MINUTES
+from detectors.minutes.series import MODEL
+from detectors.minutes.totals import LIST, LIST_IN, PAID, Floats, N
 from detectors.verdicts import Detector, Seen, Verdicts, judge
 
 _SIZES = slice(C_INPUT, C_INPUT + 2)

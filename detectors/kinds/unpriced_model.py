@@ -11,8 +11,8 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from detectors.drivers import MIX
-from detectors.series import MODEL
+from detectors.baselines.drivers import MIX
+from detectors.minutes.series import MODEL
 from detectors.verdicts import ANOMALOUS, NORMAL, Detector, Seen, Verdicts
 
 

@@ -13,10 +13,10 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from detectors.baselines import C_VOLUME, HORIZONS_MINUTES
+from detectors.baselines.baselines import C_VOLUME, HORIZONS_MINUTES
+from detectors.baselines.drivers import REQUESTS
 from detectors.clock import MINUTES_PER_DAY
-from detectors.drivers import REQUESTS
-from detectors.series import MODEL, OTHER, PRINCIPAL, SERVICE
+from detectors.minutes.series import MODEL, OTHER, PRINCIPAL, SERVICE
 from detectors.verdicts import Detector, Seen, Verdicts, judge
 
 _VOLUME = slice(C_VOLUME, C_VOLUME + 1)

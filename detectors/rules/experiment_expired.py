@@ -12,9 +12,9 @@ from typing import Annotated, ClassVar
 import msgspec
 from msgspec import Meta
 
-from detectors.accounts import Accounts
 from detectors.clock import MINUTES_PER_DAY, MINUTES_PER_HOUR, minute_of
 from detectors.events import Initiative
+from detectors.judging.accounts import Accounts
 from detectors.rules.rule import Bill, Finding, Line, Rule, day_of, scope_of
 
 

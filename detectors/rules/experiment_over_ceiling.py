@@ -12,10 +12,10 @@ from typing import Annotated, ClassVar
 import msgspec
 from msgspec import Meta
 
-from detectors.accounts import Accounts
 from detectors.clock import MINUTES_PER_DAY, MINUTES_PER_HOUR
 from detectors.events import Initiative
-from detectors.forecast import month_bounds
+from detectors.judging.accounts import Accounts
+from detectors.judging.forecast import month_bounds
 from detectors.rules.rule import Bill, Finding, Rule, scope_of
 
 _PACE_DAYS = 7

@@ -8,14 +8,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.accounts import Accounts, Booked
 from detectors.clock import moment_of
 from detectors.events import Initiative, Severity
-from detectors.incidents.forgetting import Forgotten
-from detectors.judge import Candidate
+from detectors.intake.prices import NANO
+from detectors.judging.accounts import Accounts, Booked
+from detectors.judging.forgetting import Forgotten
+from detectors.judging.judge import Candidate
 from detectors.kind import Kind
-from detectors.prices import NANO
-from detectors.series import SeriesName
+from detectors.minutes.series import SeriesName
 
 
 class Line(msgspec.Struct, frozen=True):

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import codec
-from detectors.accounts import Accounts, Booked
 from detectors.events import Severity
-from detectors.incidents.forgetting import Forgotten
-from detectors.intent import Portfolio, has_expired, is_current
-from detectors.judge import Candidate
+from detectors.judging.accounts import Accounts, Booked
+from detectors.judging.forgetting import Forgotten
+from detectors.judging.intent import Portfolio, has_expired, is_current
+from detectors.judging.judge import Candidate
 from detectors.rules.rule import Bill, Rule, lines_of
+from detectors.state import codec
 
 
 class Rulebook:

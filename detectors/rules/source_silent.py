@@ -15,15 +15,14 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from detectors.accounts import Accounts, Booked
-from detectors.admission import NEVER
-from detectors.clock import MINUTES_PER_DAY
+from detectors.clock import MINUTES_PER_DAY, NEVER
 from detectors.compiled import compiled
 from detectors.events import Initiative
-from detectors.incidents.forgetting import Forgotten, numbers_after
-from detectors.prices import NANO
-from detectors.room import rows_of, with_room
+from detectors.intake.prices import NANO
+from detectors.judging.accounts import Accounts, Booked
+from detectors.judging.forgetting import Forgotten, numbers_after
 from detectors.rules.rule import Bill, Finding, Rule
+from detectors.state.room import rows_of, with_room
 
 _MANY = 3
 """So many services that fall silent each by itself are one matter: a model that is out, a network."""

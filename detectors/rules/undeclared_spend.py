@@ -14,11 +14,10 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from detectors.accounts import Accounts
-from detectors.admission import NEVER
-from detectors.clock import MINUTES_PER_DAY, MINUTES_PER_HOUR
+from detectors.clock import MINUTES_PER_DAY, MINUTES_PER_HOUR, NEVER
 from detectors.events import Initiative
-from detectors.incidents.forgetting import Forgotten
+from detectors.judging.accounts import Accounts
+from detectors.judging.forgetting import Forgotten
 from detectors.rules.rule import Bill, Finding, Rule, day_of
 
 _BEGINNING_MINUTES = 2 * MINUTES_PER_DAY

@@ -18,7 +18,7 @@ from streams.commands.counting import counting
 from streams.commands.endings import one_line, refuse_to_overwrite
 
 if TYPE_CHECKING:
-    from detectors.intake import Reject
+    from detectors.intake.stage import Reject
     from streams.replay.replay import ReplaySummary
 
 Input = typer.Argument(

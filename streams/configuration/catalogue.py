@@ -14,7 +14,7 @@ from decimal import Decimal
 from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import ModelPrice, TieredPrices
 
-from detectors.prices import PriceTable, Rates
+from detectors.intake.prices import PriceTable, Rates
 from streams.configuration.files import Price
 
 EPOCH = date(1970, 1, 1)

@@ -8,11 +8,11 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from detectors.admission import IntakeSettings
-from detectors.budget import PageBudget
 from detectors.events import Initiative
 from detectors.incidents.life import IncidentSettings
 from detectors.incidents.severity import SeveritySettings
+from detectors.intake.admission import IntakeSettings
+from detectors.judging.budget import PageBudget
 from detectors.kind import Kind
 from detectors.kinds import KINDS
 from detectors.rules import RULES

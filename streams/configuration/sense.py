@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from detectors.budget import PageBudget
-from detectors.links import wrong_with
+from detectors.incidents.links import wrong_with
+from detectors.judging.budget import PageBudget
 from streams.configuration.mistakes import nearest_word
 from streams.configuration.yaml_check import Checker
 from streams.delivery.routes import fits

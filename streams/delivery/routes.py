@@ -16,9 +16,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from detectors.alerts import labels_of
-from detectors.budget import Promise, RouteBudget, RouteBudgets
 from detectors.events import Alert
+from detectors.incidents.alerts import labels_of
+from detectors.judging.budget import Promise, RouteBudget, RouteBudgets
 from streams.delivery.past import DigestSettings
 from streams.notifiers import ReceiverSettings
 
@@ -124,7 +124,7 @@ class Routes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def taken_by(routes: Iterable[Route], labels: Mapping[str, str]) -> Iterator[Route]:
-    """Yield the routes that an alert of some labels goes down (:func:`detectors.alerts.labels_of`).
+    """Yield the routes that an alert of some labels goes down (:func:`detectors.incidents.alerts.labels_of`).
 
     Examples
     --------

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 import msgspec
 import structlog
 
-from detectors.intake import IntakeOutput
-from detectors.raw import Kind, RawMessage
+from detectors.intake.raw import Kind, RawMessage
+from detectors.intake.stage import IntakeOutput
 from streams.embedded.store import Store
 from streams.sources.http import BadEvent, InboxUnavailableError, Receipt
 

@@ -14,8 +14,8 @@ import msgspec
 import structlog
 
 from detectors.events import Feedback
-from detectors.intake import IntakeOutput, IntakeState, Reject
-from detectors.raw import RawMessage
+from detectors.intake.raw import RawMessage
+from detectors.intake.stage import IntakeOutput, IntakeState, Reject
 from streams.app import Stages
 from streams.delivery.routes import Routes
 from streams.embedded.store import InboxRow, Progress, Store, Totals

@@ -18,9 +18,9 @@ from pathlib import Path
 import msgspec
 
 from detectors.events import Alert
-from detectors.intake import Reject
-from detectors.pages import Pages, Part
-from detectors.raw import Kind
+from detectors.intake.raw import Kind
+from detectors.intake.stage import Reject
+from detectors.state.pages import Pages, Part
 from streams.tally import Tally
 from streams.written import Written
 

@@ -22,9 +22,9 @@ from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.memory_records import MemoryRecords
 from numpy.typing import NDArray
 
-from detectors.admission import NEVER
+from detectors.clock import NEVER
 from detectors.compiled import is_compiled
-from detectors.raw import DEFAULT_ENVIRONMENT, Kind, RawBatch, RawMessage
+from detectors.intake.raw import DEFAULT_ENVIRONMENT, Kind, RawBatch, RawMessage
 from streams.kafka import record_batch as log
 from streams.kafka.publish import RECEIVED_HEADER, UNKNOWN
 

@@ -16,7 +16,7 @@ from collections.abc import MutableMapping
 
 import msgspec
 
-from detectors.pages import Pages
+from detectors.state.pages import Pages
 from streams.written import Change
 
 FORMAT = 2

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import structlog
 
-from detectors.admission import NEVER
-from detectors.intake import Intake, IntakeOutput, IntakeState, reject_of
-from detectors.raw import RawBatch, RawMessage
-from detectors.reports import MinuteReport
+from detectors.clock import NEVER
+from detectors.intake.raw import RawBatch, RawMessage
+from detectors.intake.stage import Intake, IntakeOutput, IntakeState, reject_of
+from detectors.watch.reports import MinuteReport
 from streams.kafka.client import LARGEST_MESSAGE_BYTES
 
 BYTES_AT_ONCE = 8_000_000

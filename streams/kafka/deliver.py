@@ -17,7 +17,7 @@ import msgspec
 
 from detectors.events import Alert
 from detectors.incidents.life import ENDED_KEPT, ENDED_KEPT_MINUTES
-from detectors.pages import Pages, Part
+from detectors.state.pages import Pages, Part
 from streams.delivery.outbox import KINDS, Outcome, Pending, Waiting
 from streams.delivery.past import Held, sort_out
 from streams.notifiers.notifier import Memo

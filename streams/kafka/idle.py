@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from detectors.admission import NEVER, IntakeSettings
+from detectors.clock import NEVER
+from detectors.intake.admission import IntakeSettings
 
 
 class RawProgress(NamedTuple):

@@ -28,9 +28,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListen
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import IllegalStateError
 
-from detectors.admission import NEVER
-from detectors.intake import Intake, IntakeOutput, IntakeState, Reject
-from detectors.raw import KINDS, Kind, RawBatch
+from detectors.clock import NEVER
+from detectors.intake.raw import KINDS, Kind, RawBatch
+from detectors.intake.stage import Intake, IntakeOutput, IntakeState, Reject
 from streams.kafka.bulk import Bulk, Fetched
 from streams.kafka.client import connection, new_consumer, new_producer
 from streams.kafka.cutting import Cut, chunks, cut, encoded

@@ -20,10 +20,10 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from detectors.admission import IntakeSettings
-from detectors.intake import Intake, IntakeOutput
-from detectors.prices import PriceTable
-from detectors.raw import RawMessage
+from detectors.intake.admission import IntakeSettings
+from detectors.intake.prices import PriceTable
+from detectors.intake.raw import RawMessage
+from detectors.intake.stage import Intake, IntakeOutput
 from streams.configuration.catalogue import build_prices
 from streams.configuration.files import Price
 from streams.intake_counts import IntakeCounts

@@ -32,7 +32,7 @@ from typing import NamedTuple
 import msgspec
 from aiokafka import AIOKafkaProducer, TopicPartition
 
-from detectors.pages import Pages, Part
+from detectors.state.pages import Pages, Part
 from streams.kafka.checkpoint import (
     EMITTED,
     FORMAT,

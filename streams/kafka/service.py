@@ -13,8 +13,8 @@ from typing import Any, NoReturn
 import structlog
 from aiokafka.errors import KafkaError
 
-from detectors.budget import PageRates
 from detectors.events import Feedback
+from detectors.judging.budget import PageRates
 from streams.app import build_stages, installed_version, plan_of
 from streams.configuration.catalogue import build_prices
 from streams.configuration.settings import ConfigError, Settings, load, waits_for_restart

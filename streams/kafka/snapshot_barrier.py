@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from detectors.pages import Part
+from detectors.state.pages import Part
 
 AHEAD_BYTES = 64 * 1024 * 1024
 """So much is taken of a state ahead of the writing."""

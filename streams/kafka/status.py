@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 
-from detectors.admission import NEVER
+from detectors.clock import NEVER
 from streams.kafka.checkpoint import OWNER, ROOT, Root, owner_in
 from streams.kafka.client import connection, new_consumer, records_between
 from streams.kafka.intake import high_minute_in

@@ -7,11 +7,11 @@ from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
-from detectors.admission import NEVER
+from detectors.clock import NEVER
 from detectors.events import Alert, Feedback
 from detectors.incidents.state import IncidentsState
-from detectors.pages import Pages, Part, StatePages
-from detectors.reports import MinuteReport
+from detectors.state.pages import Pages, Part, StatePages
+from detectors.watch.reports import MinuteReport
 from streams.kafka.lease import REBUILD, StateError
 
 

@@ -16,13 +16,13 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from msgspec.structs import replace
 
-from detectors.admission import NEVER
-from detectors.budget import PageRates
+from detectors.clock import NEVER
 from detectors.events import Alert, Feedback
 from detectors.frame import Frame
 from detectors.incidents.stage import Incidents
-from detectors.reports import MinuteReport
-from detectors.watch_state import WatchState
+from detectors.judging.budget import PageRates
+from detectors.watch.reports import MinuteReport
+from detectors.watch.state import WatchState
 from streams.delivery.dispatcher import Reached
 from streams.delivery.outbox import Outbox, Waiting
 from streams.kafka.agents import Agent, Companion, Holding, Message, Observer

@@ -11,8 +11,8 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
-from detectors.admission import NEVER
-from detectors.raw import DEFAULT_ENVIRONMENT, RawBatch, RawMessage
+from detectors.clock import NEVER
+from detectors.intake.raw import DEFAULT_ENVIRONMENT, RawBatch, RawMessage
 
 _BLOCK_BYTES = 6_000_000
 _LINE, _SPACE = b"\n "

@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 
 from detectors.events import Alert
-from detectors.intake import IntakeOutput, Reject
-from detectors.raw import RawBatch, RawMessage
-from detectors.reports import MinuteReport
+from detectors.intake.raw import RawBatch, RawMessage
+from detectors.intake.stage import IntakeOutput, Reject
+from detectors.watch.reports import MinuteReport
 from streams.app import Stages
 from streams.pipeline import Passed, Pipeline
 from streams.replay.lines import lines_of, usage_of

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from detectors.clock import MINUTES_PER_DAY, moment_of
 from detectors.frame import DIMENSIONS, MEASURES
-from detectors.reports import MinuteReport
+from detectors.watch.reports import MinuteReport
 
 KEPT = ("team", "service", "environment", "initiative", "provider", "model")
 _PLACES = tuple(DIMENSIONS.index(name) for name in KEPT)

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.frame import COST, DIMENSIONS
-from detectors.prices import NANO
-from detectors.reports import MinuteReport
+from detectors.intake.prices import NANO
+from detectors.watch.reports import MinuteReport
 
 KEPT = ("team", "service", "environment", "provider", "model")
 """Dimensions that spend is kept by. Reports do not tell principals apart: their spend is shown with their service."""

@@ -23,7 +23,7 @@ from typing import Protocol
 import msgspec
 from aiohttp import web
 
-from detectors.raw import Kind
+from detectors.intake.raw import Kind
 
 _RAW = msgspec.json.Decoder(msgspec.Raw)
 _RAW_ARRAY = msgspec.json.Decoder(list[msgspec.Raw])

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import IsolationForest
 
-from detectors import forest
-from detectors.features import FEATURES
-from detectors.forest_walk import compiled_walk, walk
+from detectors.forest import isolation_forest as forest
+from detectors.forest.features import FEATURES
+from detectors.forest.walk import compiled_walk, walk
 from tests.benchmarks.clocked import best_of, rates
 
 ROWS, EXAMPLES, TREES = 100_000, 4096, 100
@@ -38,7 +38,7 @@ def main(words: list[str]) -> None:
 
 
 def _plain(grown: forest.Forest, batch: NDArray[np.float32]) -> NDArray[np.float64]:
-    """As :func:`detectors.forest.score`, never compiled."""
+    """As :func:`detectors.forest.isolation_forest.score`, never compiled."""
     total = np.zeros(len(batch))
     walk(batch, grown.feature, grown.threshold, grown.length, total)
     return np.asarray(2.0 ** (-total / (len(grown.feature) * grown.usual_length)), np.float64)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TypeVar
 
-from detectors.raw import RawMessage
+from detectors.intake.raw import RawMessage
 from streams.app import build_stages, plan_of
 from streams.configuration.catalogue import build_prices
 from streams.configuration.settings import load

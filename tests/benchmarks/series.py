@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.frame import Frame
-from detectors.pages import Part
+from detectors.state.pages import Part
 from streams.app import build_stages, plan_of
 from streams.configuration.catalogue import build_prices
 from streams.configuration.settings import load

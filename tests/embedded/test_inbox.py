@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from detectors.admission import IntakeSettings
-from detectors.intake import Intake, IntakeOutput
-from detectors.prices import PriceTable
-from detectors.raw import Kind, RawMessage
+from detectors.intake.admission import IntakeSettings
+from detectors.intake.prices import PriceTable
+from detectors.intake.raw import Kind, RawMessage
+from detectors.intake.stage import Intake, IntakeOutput
 from streams.embedded.inbox import DurableInbox
 from streams.embedded.store import Store
 from streams.sources.http import InboxUnavailableError

@@ -9,11 +9,11 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
-from detectors.admission import IntakeSettings
 from detectors.events import Alert
-from detectors.intake import Intake, IntakeOutput, IntakeState
-from detectors.prices import PriceTable
-from detectors.raw import RawMessage
+from detectors.intake.admission import IntakeSettings
+from detectors.intake.prices import PriceTable
+from detectors.intake.raw import RawMessage
+from detectors.intake.stage import Intake, IntakeOutput, IntakeState
 from streams.app import Stages, build_stages, plan_of
 from streams.configuration.settings import find_folder, load
 from streams.delivery.routes import Routes

@@ -10,12 +10,12 @@ from itertools import islice
 import msgspec
 import numpy as np
 
-from detectors import columns
-from detectors.admission import IntakeSettings
 from detectors.clock import parse_minute
-from detectors.intake import Intake, IntakeOutput
-from detectors.prices import PriceTable
-from detectors.raw import RawMessage
+from detectors.intake import columns
+from detectors.intake.admission import IntakeSettings
+from detectors.intake.prices import PriceTable
+from detectors.intake.raw import RawMessage
+from detectors.intake.stage import Intake, IntakeOutput
 from tests.faults.hostile import LARGEST_MESSAGE_BYTES, Hostile, messages
 
 BATCH = 5000

@@ -9,7 +9,7 @@ import msgspec
 from detectors.clock import moment_of
 from detectors.events import Alert
 from detectors.frame import COST, DIMENSIONS, INPUT, OUTPUT, REQUESTS
-from detectors.reports import MinuteReport
+from detectors.watch.reports import MinuteReport
 from streams.kafka.settings import KafkaSettings
 from tests.faults.receiver import Receiver
 from tests.faults.reference import Expected, Sums, content_of

@@ -15,9 +15,9 @@ import msgspec
 import numpy as np
 from msgspec.structs import replace
 
-from detectors import codec
-from detectors.raw import RawMessage
-from detectors.reports import MinuteReport, SeriesReport
+from detectors.intake.raw import RawMessage
+from detectors.state import codec
+from detectors.watch.reports import MinuteReport, SeriesReport
 from streams.app import build_stages, plan_of
 from streams.configuration.catalogue import build_prices
 from streams.configuration.settings import load

@@ -9,8 +9,8 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 
 from detectors.frame import Frame
-from detectors.ledger import ClosedRows, Ledger, LedgerState
-from detectors.pages import Pages
+from detectors.minutes.ledger import ClosedRows, Ledger, LedgerState
+from detectors.state.pages import Pages
 from streams.delivery.outbox import Pending
 from streams.kafka import client
 from streams.kafka import lease as leases

@@ -19,7 +19,7 @@ import msgspec
 import yaml
 
 from detectors.events import Alert
-from detectors.prices import NANO
+from detectors.intake.prices import NANO
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.topics import create_topics
 from streams.tally import is_page

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from detectors.pages import Pages, Part
+from detectors.state.pages import Pages, Part
 from streams.kafka import snapshot_barrier
 from streams.kafka.checkpoint import Root
 from streams.kafka.client import new_producer, open_admin

@@ -17,14 +17,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import codec
 from detectors.clock import moment_of
 from detectors.events import Alert, Driver
+from detectors.intake.raw import RawMessage
 from detectors.kinds import KINDS
-from detectors.raw import RawMessage
-from detectors.reports import SeriesReport
-from detectors.series import SeriesName
+from detectors.minutes.series import SeriesName
+from detectors.state import codec
 from detectors.verdicts import NORMAL, Detector, Seen, Verdicts, apart
+from detectors.watch.reports import SeriesReport
 from tests.laws.streams import EVERY_MINUTES, START, Event, Run, deployment_messages, plan
 
 TWO_DAYS_AND_SOME = 50 * 60

@@ -13,14 +13,15 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from detectors import codec
-from detectors.admission import IntakeSettings
-from detectors.budget import PageBudget, PageRates
 from detectors.clock import moment_of, parse_minute
 from detectors.events import Alert, Feedback, Initiative
 from detectors.incidents.life import IncidentSettings
 from detectors.incidents.severity import SeveritySettings
-from detectors.intake import IntakeOutput, Reject
+from detectors.intake.admission import IntakeSettings
+from detectors.intake.prices import Lookup, PriceTable, Rates
+from detectors.intake.raw import RawMessage
+from detectors.intake.stage import IntakeOutput, Reject
+from detectors.judging.budget import PageBudget, PageRates
 from detectors.kinds.driver_step import DriverStep
 from detectors.kinds.idle_gpu import IdleGpu
 from detectors.kinds.job_cadence import JobCadence
@@ -32,12 +33,11 @@ from detectors.kinds.share_burst import ShareBurst
 from detectors.kinds.unit_price import UnitPrice
 from detectors.kinds.unpriced_model import UnpricedModel
 from detectors.kinds.volume_burst import VolumeBurst
-from detectors.pages import Pages, Part, StatePages, collected
-from detectors.prices import Lookup, PriceTable, Rates
-from detectors.raw import RawMessage
-from detectors.reports import MinuteReport
 from detectors.rules.rule import Rule
+from detectors.state import codec
+from detectors.state.pages import Pages, Part, StatePages, collected
 from detectors.verdicts import Detector
+from detectors.watch.reports import MinuteReport
 from streams.app import Plan, Stages, build_stages
 
 START = parse_minute("2026-03-02T00:00:00Z")

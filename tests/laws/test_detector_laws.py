@@ -13,14 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from detectors import codec
-from detectors.baselines import CHANNELS, GPU, HORIZONS_MINUTES, PAID, TOTALS
+from detectors.baselines.baselines import CHANNELS, HORIZONS_MINUTES
+from detectors.baselines.residuals import Residuals
+from detectors.baselines.rhythm import Rhythm
 from detectors.clock import MINUTES_PER_DAY, moment_of
 from detectors.events import DRIVERS
 from detectors.kinds import KINDS
-from detectors.residuals import Residuals
-from detectors.rhythm import Rhythm
-from detectors.series import MODEL, PRINCIPAL, SERVICE
+from detectors.minutes.series import MODEL, PRINCIPAL, SERVICE
+from detectors.minutes.totals import GPU, PAID, TOTALS
+from detectors.state import codec
 from detectors.verdicts import ANOMALOUS, NO_DEPLOYMENT, NORMAL, WARMING, Parts, Seen
 from tests.laws.scenarios import SCENARIOS, Trial, build, jumped, minutes, row, warm_up, warmed
 from tests.laws.streams import EVERY_MINUTES, START, Event

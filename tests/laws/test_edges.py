@@ -14,8 +14,8 @@ import pytest
 
 from detectors.clock import MINUTES_PER_DAY, minute_of, moment_of
 from detectors.events import Alert
+from detectors.intake.raw import RawMessage
 from detectors.kinds.driver_step import DriverStep
-from detectors.raw import RawMessage
 from detectors.rules import RULES
 from tests.laws.streams import (
     DETECTORS,

@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from detectors import codec, forgetting
 from detectors.clock import MINUTES_PER_DAY, moment_of, parse_minute
-from detectors.reports import SeriesReport
-from detectors.room import flat
-from detectors.series import SeriesName
-from detectors.series_watch import SeriesWatchState
+from detectors.minutes.series import SeriesName
+from detectors.state import codec
+from detectors.state.room import flat
+from detectors.watch import forgetting
+from detectors.watch.reports import SeriesReport
+from detectors.watch.series_watch import SeriesWatchState
 from streams.app import Plan
 from tests.laws.streams import (
     SERVICES,

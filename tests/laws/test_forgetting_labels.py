@@ -11,18 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors import codec, pages, row_pages
-from detectors.accounts import Accounts
-from detectors.admission import NEVER
-from detectors.clock import MINUTES_PER_DAY, minute_of, moment_of
+from detectors.clock import MINUTES_PER_DAY, NEVER, minute_of, moment_of
 from detectors.events import Initiative
-from detectors.forgetting import renumber_keys
-from detectors.incidents import forgetting
 from detectors.incidents.spending import Spending
-from detectors.prices import NANO
+from detectors.intake.prices import NANO
+from detectors.judging import forgetting
+from detectors.judging.accounts import Accounts
 from detectors.rules.rule import Bill, Finding, Rule
 from detectors.rules.source_silent import SourceSilent
 from detectors.rules.undeclared_spend import UndeclaredSpend
+from detectors.state import codec, pages, row_pages
+from detectors.watch.forgetting import renumber_keys
 from streams.app import Plan
 from tests.laws.rule_scenarios import initiative
 from tests.laws.streams import START, Event, Run, cut, plan, usage_messages

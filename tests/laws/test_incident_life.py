@@ -8,12 +8,12 @@ from itertools import groupby, pairwise
 import msgspec
 import pytest
 
-from detectors.budget import Budget, BudgetState, PageBudget, Promise
 from detectors.clock import MINUTES_PER_DAY, minute_of, moment_of
 from detectors.events import Alert
 from detectors.incidents.severity import Money, SeveritySettings
+from detectors.intake.raw import RawMessage
+from detectors.judging.budget import Budget, BudgetState, PageBudget, Promise
 from detectors.kinds.driver_step import DriverStep
-from detectors.raw import RawMessage
 from streams.app import Plan
 from tests.laws.streams import (
     SERVICES,

@@ -8,9 +8,9 @@ import pytest
 from detectors.clock import minute_of, moment_of
 from detectors.events import Alert, Initiative
 from detectors.frame import COST, DIMENSIONS
-from detectors.intent import judge_intent
+from detectors.intake.prices import NANO
+from detectors.judging.intent import judge_intent
 from detectors.kinds.driver_step import DriverStep
-from detectors.prices import NANO
 from tests.laws.rule_scenarios import initiative
 from tests.laws.streams import SERVICES, START, Run, Service, Stream, end_of, plan, run, stream, usage_messages
 from tests.laws.test_incident_life import decided, run_with

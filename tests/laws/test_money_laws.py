@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors import frame as f
-from detectors.admission import IntakeSettings
 from detectors.events import MOST_COUNTED, MOST_USD
-from detectors.intake import Intake, IntakeOutput
-from detectors.prices import PriceTable, Rates
-from detectors.raw import RawMessage
+from detectors.intake.admission import IntakeSettings
+from detectors.intake.prices import PriceTable, Rates
+from detectors.intake.raw import RawMessage
+from detectors.intake.stage import Intake, IntakeOutput
+from detectors.intake.usage_reader import UsageReader
 from detectors.sums import MOST_SUM, sums_of
-from detectors.usage_reader import UsageReader
 from tests.laws.streams import Event, Run, plan, usage_messages
 from tests.laws.test_intent import planned
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors import codec, pages, row_pages
-from detectors.pages import ByMinute, ColumnByMinute, Growing, OnePage, Pages, read
-from detectors.row_pages import Rows
+from detectors.state import codec, pages, row_pages
+from detectors.state.pages import ByMinute, ColumnByMinute, Growing, OnePage, Pages, read
+from detectors.state.row_pages import Rows
 from tests.laws.streams import DETECTORS, Run, cut, deployment_messages, end_of, plan, put, run, stream, usage_messages
 from tests.laws.test_stream_laws import DAY
 

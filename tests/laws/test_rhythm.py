@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from detectors.rhythm import LATELY_MINUTES, Beats, Rhythm, empty_rhythm, keep_rhythm
+from detectors.baselines.rhythm import LATELY_MINUTES, Beats, Rhythm, empty_rhythm, keep_rhythm
 
 Requests = NDArray[np.float64]
 

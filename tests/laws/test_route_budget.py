@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.alerts import labels_of
-from detectors.budget import Budget, BudgetState, PageBudget, Promise, RouteEpisodes
 from detectors.clock import MINUTES_PER_DAY
 from detectors.events import Alert
+from detectors.incidents.alerts import labels_of
+from detectors.judging.budget import Budget, BudgetState, PageBudget, Promise, RouteEpisodes
 from detectors.kinds.driver_step import DriverStep
 from detectors.kinds.range_break import RangeBreak
 from detectors.verdicts import Detector

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.accounts import Accounts, Booked
 from detectors.clock import MINUTES_PER_DAY
 from detectors.events import Initiative
 from detectors.frame import DIMENSIONS, Key
 from detectors.incidents.spending import Spending, nothing_spent
-from detectors.intent import Portfolio
-from detectors.prices import NANO
+from detectors.intake.prices import NANO
+from detectors.judging.accounts import Accounts, Booked
+from detectors.judging.intent import Portfolio
 from tests.laws.streams import DETECTORS, SERVICES, Run, end_of, plan, stream, usage_messages
 from tests.laws.test_intent import declared, planned
 

@@ -15,10 +15,10 @@ from detectors.clock import moment_of, parse_minute
 from detectors.events import Alert
 from detectors.frame import COST, DIMENSIONS, INPUT, OUTPUT, REQUESTS, UNPRICED
 from detectors.incidents.severity import Money, SeveritySettings
+from detectors.intake.prices import PriceTable, Rates
 from detectors.kinds.driver_step import DriverStep
 from detectors.kinds.range_break import RangeBreak
-from detectors.prices import PriceTable, Rates
-from detectors.reports import MinuteReport
+from detectors.watch.reports import MinuteReport
 from streams.app import build_stages
 from tests.laws.streams import (
     DETECTORS,

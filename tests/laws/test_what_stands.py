@@ -6,10 +6,10 @@ import pytest
 
 from detectors.clock import minute_of, moment_of
 from detectors.events import Alert
+from detectors.intake.prices import NANO
 from detectors.kinds.idle_gpu import IdleGpu
 from detectors.kinds.retry_storm import RetryStorm
-from detectors.prices import NANO
-from detectors.standing import BACK_MINUTES, TOLD_EVERY_MINUTES
+from detectors.watch.standing import BACK_MINUTES, TOLD_EVERY_MINUTES
 from tests.laws.streams import (
     NANO_RATES,
     SERVICES,

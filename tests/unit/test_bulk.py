@@ -16,8 +16,8 @@ from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.admission import NEVER
-from detectors.raw import RawBatch
+from detectors.clock import NEVER
+from detectors.intake.raw import RawBatch
 from streams.kafka import bulk
 from streams.kafka import record_batch as log
 from streams.kafka.bulk import Bulk, Fetched

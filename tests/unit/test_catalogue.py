@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from detectors.prices import Rates
+from detectors.intake.prices import Rates
 from streams.configuration.catalogue import build_prices, public_rates
 from streams.configuration.files import Price, TokenPrices
 from streams.configuration.settings import load

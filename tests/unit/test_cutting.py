@@ -7,11 +7,11 @@ import json
 import numpy as np
 import pytest
 
-from detectors.admission import IntakeSettings
-from detectors.intake import Intake, IntakeState
-from detectors.prices import PriceTable, Rates
-from detectors.raw import RawBatch, RawMessage
-from detectors.reports import MinuteReport
+from detectors.intake.admission import IntakeSettings
+from detectors.intake.prices import PriceTable, Rates
+from detectors.intake.raw import RawBatch, RawMessage
+from detectors.intake.stage import Intake, IntakeState
+from detectors.watch.reports import MinuteReport
 from streams.kafka import cutting
 from tests.laws.streams import run, stream
 

@@ -13,7 +13,7 @@ import pytest
 
 from detectors.events import Alert
 from detectors.incidents.life import ENDED_KEPT, ENDED_KEPT_MINUTES
-from detectors.pages import Part, collected
+from detectors.state.pages import Part, collected
 from streams.delivery import sqlite_outbox
 from streams.delivery.outbox import Outbox, Outcome
 from streams.delivery.routes import Routes

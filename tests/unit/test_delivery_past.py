@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from detectors.events import Alert
-from detectors.pages import collected
+from detectors.state.pages import collected
 from streams.delivery.outbox import Outbox, Outcome
 from streams.delivery.past import CatchingUp, DigestSettings, Held, sort_out
 from streams.delivery.sqlite_outbox import SqliteOutbox

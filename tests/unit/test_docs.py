@@ -12,8 +12,8 @@ import pytest
 import yaml
 from typer.main import get_command
 
-from detectors.decode import REASONS
 from detectors.events import Alert, Cause, DeploymentEvent, Initiative, Intent, MonthEnd, PlannedBurst, UsageEvent
+from detectors.intake.decode import REASONS
 from detectors.kinds import KINDS
 from streams.commands import app
 from streams.configuration.files import BurstwatchYaml

@@ -8,7 +8,7 @@ import sys
 import msgspec
 import pytest
 
-from detectors.admission import IntakeSettings
+from detectors.intake.admission import IntakeSettings
 from streams.configuration.files import Price
 from streams.intake_counts import IntakeCounts
 from streams.kafka.giving_up import GIVEN_UP

@@ -8,10 +8,10 @@ from typing import Any, cast
 import pytest
 from aiokafka import TopicPartition
 
-from detectors.admission import IntakeSettings
-from detectors.intake import Intake
-from detectors.prices import PriceTable
-from detectors.raw import RawBatch, RawMessage
+from detectors.intake.admission import IntakeSettings
+from detectors.intake.prices import PriceTable
+from detectors.intake.raw import RawBatch, RawMessage
+from detectors.intake.stage import Intake
 from streams.kafka.bulk import Fetched
 from streams.kafka.intake import IntakeService
 from streams.kafka.settings import KafkaSettings

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.budget import PageRates
+from detectors.judging.budget import PageRates
 from streams.metrics import NONE, OTHER, Metrics
 from tests.unit.promtool import promtool
 

@@ -11,8 +11,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from detectors.frame import COST, MEASURES
-from detectors.reports import MinuteReport
-from detectors.spends import Spend
+from detectors.minutes.spends import Spend
+from detectors.watch.reports import MinuteReport
 from streams.report import SpendCounter
 from streams.report.bars import waterfall
 from streams.report.incidents import MOST_BUCKETS, expected_by_minute, gather, picture_of, without_echoes

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from detectors.events import Alert
-from detectors.intake import Reject
-from detectors.pages import Part
+from detectors.intake.stage import Reject
+from detectors.state.pages import Part
 from streams.embedded.store import SCHEMA_VERSION, Checkpoint, Progress, StateError, Store, Totals, Waiting
 
 DATABASE = "burstwatch.db"

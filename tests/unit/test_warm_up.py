@@ -11,7 +11,7 @@ SCRIPT = """
 import gzip, sys
 from itertools import islice
 from pathlib import Path
-from detectors.raw import RawMessage
+from detectors.intake.raw import RawMessage
 from streams.app import build_stages, plan_of
 from streams.configuration.catalogue import build_prices
 from streams.configuration.settings import load

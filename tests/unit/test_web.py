@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from detectors.raw import Kind
+from detectors.intake.raw import Kind
 from streams.metrics import Metrics
 from streams.sources.http import BadEvent, HttpSource, InboxUnavailableError, Receipt, split
 from streams.web import Readiness, WebServer

@@ -10,10 +10,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from detectors import codec
-from detectors.baselines import Activity, Baselines, BaselineState, Known
-from detectors.residuals import Residuals, excess_of, residuals_of
-from detectors.rhythm import Rhythm
+from detectors.baselines.baselines import Activity, Baselines, BaselineState, Known
+from detectors.baselines.residuals import Residuals, excess_of, residuals_of
+from detectors.baselines.rhythm import Rhythm
+from detectors.state import codec
 
 SERIES = 6
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors.decode import Reader
 from detectors.events import DeploymentEvent, UsageEvent
+from detectors.intake.decode import Reader
 
 GOOD = {"id": "a", "time": "2026-10-01T00:00:00Z", "source": "gateway", "service": "bot", "model": "gpt"}
 DEPLOYED = {"id": "d", "time": "2026-10-01T00:00:00Z", "service": "bot"}

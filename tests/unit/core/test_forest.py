@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.ensemble import IsolationForest
 
-from detectors import forest
-from detectors.forest_walk import _walk_by_row, compiled_walk, walk, walk_few
+from detectors.forest import isolation_forest as forest
+from detectors.forest.walk import _walk_by_row, compiled_walk, walk, walk_few
 
 Rows = NDArray[np.float32]
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from detectors import codec, forgetting
-from detectors.admission import NEVER
-from detectors.clock import MINUTES_PER_DAY, moment_of
+from detectors.clock import MINUTES_PER_DAY, NEVER, moment_of
 from detectors.events import Alert
-from detectors.pages import Pages, StatePages, collected
-from detectors.series_watch import SeriesWatchState
-from detectors.watch_state import WatchState
+from detectors.state import codec
+from detectors.state.pages import Pages, StatePages, collected
+from detectors.watch import forgetting
+from detectors.watch.series_watch import SeriesWatchState
+from detectors.watch.state import WatchState
 from streams.embedded.store import Progress, Store, Totals
 from streams.kafka.checkpoint import pages_in, record_of
 from streams.written import Written

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from detectors.admission import NEVER
+from detectors.clock import NEVER
 from detectors.frame import MEASURES, Frame, Labels
 
 LABELS = Labels.of_keys([("team", "bot", "production", "", f"key-{n}", "openai", "gpt", "gateway") for n in range(300)])

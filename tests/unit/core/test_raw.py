@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.raw import RawBatch, RawMessage
+from detectors.intake.raw import RawBatch, RawMessage
 
 MINUTES = st.none() | st.integers(0, 2**31 - 1)
 MESSAGES = st.lists(st.tuples(st.integers(0, 2**40), st.binary(max_size=9), MINUTES), max_size=6).map(

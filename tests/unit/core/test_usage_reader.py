@@ -8,13 +8,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from detectors.columns import UsageColumns
 from detectors.compiled import is_compiled
-from detectors.decode import Mistake
 from detectors.events import UsageEvent
-from detectors.raw import RawBatch, RawMessage
-from detectors.scan import scan
-from detectors.usage_reader import UsageReader
+from detectors.intake.columns import UsageColumns
+from detectors.intake.decode import Mistake
+from detectors.intake.raw import RawBatch, RawMessage
+from detectors.intake.scan import scan
+from detectors.intake.usage_reader import UsageReader
 
 PLAIN: dict[str, object] = {
     "id": "a-1", "time": "2026-10-01T00:07:59Z", "source": "gateway", "team": "search", "service": "bot",

@@ -1,0 +1,1 @@
+"""Intake: messages in, frames out; what is refused, and why; what each event costs."""
