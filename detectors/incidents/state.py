@@ -21,7 +21,7 @@ from detectors.state.pages import ByMinute, ColumnByMinute, Growing, Pages, Part
 from detectors.state.row_pages import Rows
 from detectors.watch.reports import MinuteReport
 from detectors.watch.series_pages import SeriesPages
-from detectors.watch.series_watch import SeriesWatchState
+from detectors.watch.series_state import SeriesWatchState
 
 
 class IncidentsState(msgspec.Struct):

@@ -11,40 +11,24 @@ whether it was active some minutes ago.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors.baselines.baselines import empty_baselines
-from detectors.clock import MINUTES_PER_DAY, NEVER
+from detectors.clock import MINUTES_PER_DAY
 from detectors.minutes.active import Active
 from detectors.minutes.ledger import LedgerState, RowBatch
 from detectors.minutes.series import BLANK, LOST, SeriesState
 from detectors.state.room import renew, rows_of
 from detectors.watch.deployed import forget_deployments, keep_services
 from detectors.watch.parts import empty_parts
-
-if TYPE_CHECKING:
-    from detectors.watch.series_watch import SeriesWatchState
+from detectors.watch.series_state import SeriesWatchState
 
 LEAST_DROPPED = 1000
 DROPPED_ONE_IN = 4
 """Rows are dropped when they are at least so many, and one in so many of all: then all others are written anew."""
-
-
-class Forgotten(msgspec.Struct):
-    """What was forgotten so far."""
-
-    day: int = NEVER
-    """The newest day in which anything became known; days as of :data:`detectors.clock.MINUTES_PER_DAY`."""
-    begun_anew: int = 0
-    """How many series came back as new ones."""
-    series_dropped: int = 0
-    """How often series were dropped, and the others numbered anew."""
-    keys_dropped: int = 0
-    """The same of keys."""
 
 
 def oldest_minute(day: int, after_days: int) -> int:

@@ -17,9 +17,8 @@ from detectors.state.pages import Growing, Pages, Part, page, read
 from detectors.state.room import flat
 from detectors.state.row_pages import Rows
 from detectors.watch.deployed import DeployedState
-from detectors.watch.forgetting import Forgotten
 from detectors.watch.parts import PartsState, empty_parts
-from detectors.watch.series_watch import SeriesWatchState
+from detectors.watch.series_state import Forgotten, SeriesWatchState
 from detectors.watch.standing import HeldState
 
 _NEVER_ACTIVE = -1

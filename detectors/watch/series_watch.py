@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.baselines.baselines import Activity, Baselines, BaselineState, Known, empty_baselines
+from detectors.baselines.baselines import Activity, Baselines, Known, empty_baselines
 from detectors.baselines.residuals import excess_of, look_around, residuals_of
 from detectors.baselines.rhythm import Rhythm, beats
 from detectors.clock import MINUTES_PER_DAY, NEVER
@@ -36,11 +36,12 @@ from detectors.minutes.series import (
 from detectors.minutes.totals import Floats
 from detectors.state.room import with_room
 from detectors.verdicts import ANOMALOUS, Detector, Seen, Verdicts, side_by_side
-from detectors.watch.deployed import DeployedState, note, notes_of, nothing_deployed, since_deployment, with_services
-from detectors.watch.forgetting import Forgotten, begin_day, oldest_minute, renew_returned
-from detectors.watch.parts import Counted, PartsState, count_models, culprits, empty_parts, parts_of, parts_start
+from detectors.watch.deployed import note, notes_of, nothing_deployed, since_deployment, with_services
+from detectors.watch.forgetting import begin_day, oldest_minute, renew_returned
+from detectors.watch.parts import Counted, count_models, culprits, empty_parts, parts_of, parts_start
 from detectors.watch.reports import SeriesReport, by_minute_and_name, merge, take
-from detectors.watch.standing import HeldState, Standing, Words, follow, nothing_held
+from detectors.watch.series_state import SeriesWatchState
+from detectors.watch.standing import Standing, Words, follow, nothing_held
 
 SAMPLE_ONE_IN = 64
 """One of so many minutes of a service is an example for what learns of the usual."""
@@ -49,25 +50,6 @@ WORTH_A_LOOK_USD_PER_HOUR = 0.1
 """Rows whose every driver costs less than this above the usual are not judged."""
 ROWS_AT_ONCE = 4096
 """So many rows, with all that is made of them, fit a processor's cache and keep memory flat."""
-
-
-class SeriesWatchState(msgspec.Struct):
-    """Series, their baselines, and what each detector remembers (encoded by its kind)."""
-
-    series: SeriesState
-    baselines: BaselineState
-    parts: PartsState
-    deployed: DeployedState
-    key_last: NDArray[np.int32]
-    """The minute in which each key was last active."""
-    held: HeldState
-    """What was odd and still is."""
-    forgotten: Forgotten = msgspec.field(default_factory=Forgotten)
-
-    @property
-    def count(self) -> int:
-        """How many series have a row."""
-        return len(self.series.names)
 
 
 class _Rows(NamedTuple):

@@ -12,7 +12,7 @@ from detectors.frame import Key, shared
 from detectors.minutes.ledger import LedgerState, RowBatch
 from detectors.state.pages import ByMinute, ColumnByMinute, Growing, Pages, Part, page, read
 from detectors.watch.series_pages import SeriesPages
-from detectors.watch.series_watch import SeriesWatchState
+from detectors.watch.series_state import SeriesWatchState
 
 
 class WatchState(msgspec.Struct):

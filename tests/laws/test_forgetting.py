@@ -18,7 +18,7 @@ from detectors.state import codec
 from detectors.state.room import flat
 from detectors.watch import forgetting
 from detectors.watch.reports import SeriesReport
-from detectors.watch.series_watch import SeriesWatchState
+from detectors.watch.series_state import SeriesWatchState
 from streams.app import Plan
 from tests.laws.streams import (
     SERVICES,

@@ -15,7 +15,7 @@ from detectors.events import Alert
 from detectors.state import codec
 from detectors.state.pages import Pages, StatePages, collected
 from detectors.watch import forgetting
-from detectors.watch.series_watch import SeriesWatchState
+from detectors.watch.series_state import SeriesWatchState
 from detectors.watch.state import WatchState
 from streams.embedded.store import Progress, Store, Totals
 from streams.kafka.checkpoint import pages_in, record_of
