@@ -24,6 +24,9 @@ from detectors.verdicts import Detector, Seen, Verdicts, judge
 _SIZES = slice(C_INPUT, C_INPUT + 2)
 _QUARTER_HOUR, _HOUR = HORIZONS_MINUTES.index(15), HORIZONS_MINUTES.index(60)
 _HORIZONS = np.isin(HORIZONS_MINUTES, (5, 15, 60))
+_JUDGED_ONE_IN = 5
+"""Of so many active minutes the first is judged: in an organisation that has just begun all services are young, and
+what is pooled has to be sent."""
 _LEAST_SPREAD = 0.7
 """Services on one model differ at least by so much, as a logarithm."""
 
@@ -89,8 +92,11 @@ class UnlikePeers(Detector, frozen=True, kw_only=True):
         return np.asarray(seen.sampled & (seen.role == MODEL) & known, np.bool_)
 
     def _young(self, seen: Seen) -> NDArray[np.bool_]:
-        dear = seen.residuals.usd_per_minute[:, _QUARTER_HOUR] * 60 > self.least_usd_per_hour
-        return np.asarray((seen.role == MODEL) & (seen.parts.whole_age_minutes < SETTLED_MINUTES) & dear, np.bool_)
+        r = seen.residuals
+        dear = r.usd_per_minute[:, _QUARTER_HOUR] * 60 > self.least_usd_per_hour
+        is_due = r.active_minutes % _JUDGED_ONE_IN == 1
+        young = (seen.role == MODEL) & (seen.parts.whole_age_minutes < SETTLED_MINUTES)
+        return np.asarray(young & dear & is_due, np.bool_)
 
     def _go_through(
         self, cohorts: dict[int, Cohort], seen: Seen, young: NDArray[np.intp], examples: NDArray[np.intp]

@@ -9,6 +9,7 @@ interleave, nor on how many workers there are.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from detectors import frame as f
 from detectors.clock import MINUTES_PER_DAY, NEVER, minute_of
+from detectors.compiled import compiled
 from detectors.events import DeploymentEvent, Feedback
 from detectors.frame import Frame, Key, Labels
 from detectors.intake.labels import empty_table, number_rows
@@ -102,26 +104,20 @@ class Ledger:
         return self._close(state)
 
     def _first_time(self, state: LedgerState, frame: Frame, fresh: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Places in ``fresh`` of rows whose identity was not seen before."""
+        """Places in ``fresh`` of rows whose identity was not seen before; of rows that share one, the first."""
         minutes, identities = frame.minute[fresh], frame.identity[fresh]
-        order = np.lexsort((identities, minutes))
-        repeat = np.zeros(len(fresh), bool)
-        repeat[1:] = (np.diff(minutes[order]) == 0) & (identities[order][1:] == identities[order][:-1])
-        kept = order[~repeat]
-        new = np.ones(len(kept), bool)
-        starts = np.flatnonzero(np.diff(minutes[kept], prepend=NEVER))
-        for start, stop in zip(starts, [*starts[1:], len(kept)], strict=True):
-            minute, own = int(minutes[kept[start]]), identities[kept[start:stop]]
-            known = state.seen.get(minute)
-            if known is None:
-                state.seen[minute] = own
-                continue
-            place = np.searchsorted(known, own)
-            is_new = known[np.minimum(place, len(known) - 1)] != own
-            new[start:stop] = is_new
-            state.seen[minute] = np.insert(known, place[is_new], own[is_new])
-        state.duplicates += len(fresh) - int(new.sum())
-        return np.sort(kept[new])
+        is_new = np.zeros(len(fresh), bool)
+        by_minute = np.argsort(minutes, kind="stable")
+        for start, stop in _runs(minutes[by_minute]):
+            rows = by_minute[start:stop]
+            minute, own = int(minutes[rows[0]]), identities[rows]
+            known = state.seen.get(minute, _NOBODY)
+            united = np.empty(len(known) + len(own), np.uint64)
+            size = _unite(known, own, np.argsort(own), rows, is_new, united)
+            state.seen[minute] = united if size == len(united) else united[:size].copy()
+        new = np.flatnonzero(is_new)
+        state.duplicates += len(fresh) - len(new)
+        return new
 
     def _hold(self, state: LedgerState, frame: Frame, rows: NDArray[np.intp]) -> None:
         """Put rows by the minute in which they became known."""
@@ -135,8 +131,7 @@ class Ledger:
         order = np.argsort(arrival, kind="stable")
         arrival, key, minute = arrival[order], key[order], minute[order]
         values = np.take(frame.values, rows[order], axis=1)
-        starts = np.flatnonzero(np.diff(arrival, prepend=NEVER)).tolist()
-        for start, stop in zip(starts, [*starts[1:], len(order)], strict=True):
+        for start, stop in _runs(arrival):
             batch = RowBatch(key[start:stop], minute[start:stop], values[:, start:stop])
             state.pending.setdefault(int(arrival[start]), []).append(batch)
 
@@ -152,6 +147,59 @@ class Ledger:
         for minute in [m for m in state.seen if m < through - self._remember]:
             del state.seen[minute]
         return closed
+
+
+_NOBODY = np.zeros(0, np.uint64)
+
+
+@compiled
+def _unite(
+    known: NDArray[np.uint64],
+    own: NDArray[np.uint64],
+    order: NDArray[np.intp],
+    rows: NDArray[np.intp],
+    is_new: NDArray[np.bool_],
+    united: NDArray[np.uint64],
+) -> int:
+    """Put identities among those that are known, and mark the first row of each that is not; both rise in ``order``.
+
+    Parameters
+    ----------
+    known
+        Identities of a minute, rising.
+    own
+        Identities of some rows.
+    order
+        In which they rise; those that are alike in any order.
+    rows
+        Their places in ``is_new``, rising.
+    is_new
+        Filled in.
+    united
+        Filled in with all identities, rising; as many as are returned.
+    """
+    at, place, size = 0, 0, 0
+    while at < len(order):
+        identity, first = own[order[at]], int(rows[order[at]])
+        while at < len(order) and own[order[at]] == identity:
+            first = min(first, int(rows[order[at]]))
+            at += 1
+        while place < len(known) and known[place] < identity:
+            united[size] = known[place]
+            place, size = place + 1, size + 1
+        if place == len(known) or known[place] != identity:
+            united[size] = identity
+            is_new[first] = True
+            size += 1
+    while place < len(known):
+        united[size] = known[place]
+        place, size = place + 1, size + 1
+    return size
+
+
+def _runs(rising: NDArray[np.int32]) -> Iterator[tuple[int, int]]:
+    """Give where each run of equal numbers begins and ends, of one at least."""
+    return pairwise([0, *(np.flatnonzero(rising[1:] != rising[:-1]) + 1).tolist(), len(rising)])
 
 
 class _KnownKeys:

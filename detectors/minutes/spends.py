@@ -20,6 +20,11 @@ def _none() -> NDArray[np.int32]:
     return np.zeros(0, np.int32)
 
 
+def _width(places: int) -> type[np.signedinteger]:
+    """Return what holds so many places: pairs are many, and they are sent."""
+    return np.int16 if places <= np.iinfo(np.int16).max else np.int32
+
+
 class Spend(msgspec.Struct, frozen=True):
     """Exact sums of a minute by key (without principal and source) and event minute; values (measures, rows).
 
@@ -31,8 +36,8 @@ class Spend(msgspec.Struct, frozen=True):
     minute: NDArray[np.int32]
     values: NDArray[np.int64]
     sources: list[str] = []
-    sent_source: NDArray[np.int32] = msgspec.field(default_factory=_none)
-    sent_row: NDArray[np.int32] = msgspec.field(default_factory=_none)
+    sent_source: NDArray[np.signedinteger] = msgspec.field(default_factory=_none)
+    sent_row: NDArray[np.signedinteger] = msgspec.field(default_factory=_none)
 
     def halves(self) -> tuple[Spend, Spend]:
         """Return two that say the same, each of half of the keys."""
@@ -104,8 +109,8 @@ class Spends:
         else:
             distinct, first, place = np.unique(key, return_index=True, return_inverse=True)
         sources = [self._source_names[source] for source in sent.source[sent.is_first].tolist()]
-        sent_source = np.cumsum(sent.is_first, dtype=np.int32) - np.int32(1)
-        sent_row = first[np.searchsorted(distinct, sent.key)].astype(np.int32)
+        sent_source = (np.cumsum(sent.is_first) - 1).astype(_width(len(sources)))
+        sent_row = first[np.searchsorted(distinct, sent.key)].astype(_width(len(minute)))
         keys = [self._labels[each] for each in distinct.tolist()]
         return Spend(keys, place.astype(np.int32), minute, values, sources, sent_source, sent_row)
 
