@@ -173,8 +173,8 @@ class Bookkeeper:
 def _sources(accounts: Accounts, spend: Spend) -> NDArray[np.int32]:
     """The number of the source of each pair."""
     sources = accounts.sources
-    numbers = [sources.setdefault(source, len(sources)) for source in spend.sources]
-    return np.array(numbers, np.int32)[spend.sent_source]
+    numbers = np.array([sources.setdefault(source, len(sources)) for source in spend.sources], np.int32)
+    return numbers.take(spend.sent_source)
 
 
 def _sums_before(lengths: list[int]) -> NDArray[np.intp]:

@@ -80,7 +80,7 @@ def active_series(
     most, late = len(closed.key) * views, int((closed.minute < np.repeat(closed.at, np.diff(closed.start))).sum())
     found = Active(
         np.zeros(len(closed.at) + 1, np.int64), np.empty(most, np.int32), np.empty(most, np.int32),
-        np.empty(most, np.int32), np.zeros((most, SUMMED), np.int64), np.empty(late * views, np.int32),
+        np.empty(most, np.int32), np.empty((most, SUMMED), np.int64), np.empty(late * views, np.int32),
         np.empty(late * views, np.int32), np.zeros((late * views, SUMMED), np.int64),
     )  # fmt: skip
     scratch = np.full((3, len(whole)), -1, np.int32)
@@ -110,6 +110,9 @@ def _sum_by_series(
         at, start, stop = int(closed.at[m]), int(closed.start[m]), int(closed.start[m + 1])
         end = _place_rows(closed.key[start:stop], of_key, whole, scratch, first, found.series, found.whole)
         place = scratch[0]
+        for row in range(first, end):
+            for column in range(SUMMED):
+                found.summed[row, column] = 0
         for row in range(start, stop):
             key, on_time = int(closed.key[row]), int(closed.minute[row]) == at
             warm = on_time and at - int(key_last[key]) <= WARM_MINUTES

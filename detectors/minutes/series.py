@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
+from operator import itemgetter
 
 import msgspec
 import numpy as np
@@ -93,8 +95,8 @@ class SeriesTable:
 
     def __init__(self, views: tuple[View, ...]) -> None:
         self.views = views
-        self._columns = [tuple(DIMENSIONS.index(name) for name in view) for view in views]
-        self._places: dict[SeriesName, int] = {}
+        self._values_of = [_picker([DIMENSIONS.index(name) for name in view]) for view in views]
+        self._places: dict[View, dict[tuple[str, ...], int]] = {}
         self._services: dict[str, int] = {}
         self._places_of: list[SeriesName] | None = None
 
@@ -109,7 +111,7 @@ class SeriesTable:
     def place_of(self, state: SeriesState, name: SeriesName) -> int | None:
         """Where a series stands, or None if it was never seen."""
         self._know(state)
-        return self._places.get(name)
+        return self._places[name.view].get(name.values) if name.view in self._places else None
 
     def service_of(self, state: SeriesState, service: str) -> int | None:
         """Which of the services one is, or None if it was never seen."""
@@ -119,7 +121,9 @@ class SeriesTable:
     def _know(self, state: SeriesState) -> None:
         """Look places up in the state that is given: another one than before, after a restart."""
         if self._places_of is not state.names:
-            self._places = {name: place for place, name in enumerate(state.names)}
+            self._places = {view: {} for view in (("service",), *self.views)}
+            for place, name in enumerate(state.names):
+                self._places[name.view][name.values] = place
             self._services = {name: place for place, name in enumerate(state.services)}
             self._places_of = state.names
 
@@ -154,7 +158,7 @@ class SeriesTable:
         state.cohort = np.concatenate([state.cohort, np.array([_cohort_of(name) for name in new], np.uint32)])
         roles = np.array([ROLES.get(name.view, OTHER) for name in new], np.int8)
         state.role = np.concatenate([state.role, roles])
-        wholes = [self._places.get(SeriesName(("service",), name.values[:1]), -1) for name in new]
+        wholes = [self._places["service",].get(name.values[:1], -1) for name in new]
         own = np.arange(known, len(state.names))
         is_part = ((roles == PRINCIPAL) | (roles == MODEL)) & (np.array(wholes, np.int32) >= 0)
         state.whole = np.concatenate([state.whole, np.where(is_part, wholes, own).astype(np.int32)])
@@ -162,16 +166,19 @@ class SeriesTable:
     def count_teams(self, state: SeriesState, keys: list[Key], closed: ClosedRows) -> TeamChanges:
         """Take the teams of the keys that closed minutes hold: closed ones only, so that no frame's cut is seen."""
         changes: TeamChanges = {}
-        for row in np.flatnonzero(~state.counted[closed.key]).tolist():
-            key = int(closed.key[row])
-            if state.counted[key]:
-                continue
-            state.counted[key] = True
+        rows = np.flatnonzero(~state.counted[closed.key])
+        new, first = np.unique(closed.key[rows], return_index=True)
+        order = np.argsort(first)
+        new, rows = new[order], rows[first[order]]
+        minutes = closed.at[np.searchsorted(closed.start, rows, side="right") - 1].tolist()
+        for key, minute, places in zip(new.tolist(), minutes, state.of_key[new].tolist(), strict=True):
             team = keys[key][0]
-            minute = int(closed.at[np.searchsorted(closed.start, row, side="right") - 1])
-            for place in state.of_key[key][state.of_key[key] >= 0].tolist() if team else ():
-                changes.setdefault(place, []).append((minute, state.teams[place]))
-                state.teams[place] = team if state.teams[place] in ("", team) else None
+            for place in places if team else ():
+                before = state.teams[place] if place >= 0 else None
+                if before is not None and before != team:
+                    changes.setdefault(place, []).append((minute, before))
+                    state.teams[place] = None if before else team
+        state.counted[new] = True
         return changes
 
     def _service_of(self, state: SeriesState, name: SeriesName) -> int:
@@ -183,18 +190,24 @@ class SeriesTable:
 
     def _series_of(self, state: SeriesState, key: Key) -> list[int]:
         row = []
-        for view, columns in zip(self.views, self._columns, strict=True):
-            values = tuple(key[column] for column in columns)
+        for view, values_of in zip(self.views, self._values_of, strict=True):
+            values, places = values_of(key), self._places[view]
             if not all(values):
                 row.append(BLANK)
                 continue
-            name = SeriesName(view, values)
-            if name not in self._places:
-                self._places[name] = len(state.names)
-                state.names.append(name)
+            place = places.setdefault(values, len(state.names))
+            if place == len(state.names):
+                state.names.append(SeriesName(view, values))
                 state.teams.append("")
-            row.append(self._places[name])
+            row.append(place)
         return row
+
+
+def _picker(columns: list[int]) -> Callable[[Key], tuple[str, ...]]:
+    """Return what takes some columns out of a key."""
+    if len(columns) > 1:
+        return itemgetter(*columns)
+    return lambda key: tuple(key[column] for column in columns)
 
 
 def _cohort_of(name: SeriesName) -> int:

@@ -165,13 +165,18 @@ class Holding:
         took = {"acquire_seconds": round(acquired - began, 2), "load_seconds": round(self._saved_at - acquired, 2)}
         _log.info("partition_held", partition=self.lease.lane.name, **took)
         while True:
-            await asyncio.sleep(self._settings.output_seconds)
-            if self._resting:
-                continue
-            if self.lease.is_behind and time.monotonic() - self._saved_at >= self._settings.checkpoint_seconds:
-                await asyncio.shield(self._guarded(self.save()))
-            else:
-                await asyncio.shield(self._guarded(self.lease.emit()))
+            any_wait = await self.lease.until_outputs_wait(self._settings.output_seconds)
+            if not self._resting:
+                await asyncio.shield(self._guarded(self._write()))
+            if any_wait:  # so that one transaction serves many outputs
+                await asyncio.sleep(self._settings.output_seconds)
+
+    async def _write(self) -> None:
+        """Save the state if it is time to, else send the outputs that wait."""
+        if self.lease.is_behind and time.monotonic() - self._saved_at >= self._settings.checkpoint_seconds:
+            await self.save()
+        else:
+            await self.lease.emit()
 
     def _start_companion(self) -> None:
         if self._open_companion is not None and self._companion is None:

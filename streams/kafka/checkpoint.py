@@ -15,12 +15,18 @@ from __future__ import annotations
 from collections.abc import MutableMapping
 
 import msgspec
+from aiokafka import TopicPartition
 
 from detectors.state.pages import Pages
+from streams.kafka.client import new_consumer
+from streams.kafka.settings import KafkaSettings
 from streams.written import Change
 
 FORMAT = 2
 """Of the root and the pages. Another one is refused, never misread."""
+
+_FETCHED_BYTES = 32 * 1024 * 1024
+"""A state is read in pieces of this size: fewer ways to the broker."""
 
 _PAGE = b"page/"
 OWNER, ROOT, EMITTED = b"owner", b"root", b"emitted"
@@ -79,3 +85,19 @@ def pages_in(records: MutableMapping[bytes, bytes]) -> Pages:
     for key in sorted(key for key in records if key.startswith(_PAGE)):
         pages.setdefault(key.removeprefix(_PAGE).rpartition(b"/")[0].decode(), []).append(records.pop(key))
     return pages
+
+
+async def read_up_to(settings: KafkaSettings, place: TopicPartition, mark: bytes) -> dict[bytes, bytes]:
+    """Return the newest value of each key in the partition of a state, up to the mark of an acquisition."""
+    records: dict[bytes, bytes] = {}
+    async with new_consumer(settings, max_partition_fetch_bytes=_FETCHED_BYTES) as consumer:
+        consumer.assign([place])
+        await consumer.seek_to_beginning(place)
+        while records.get(OWNER) != mark:
+            for found in (await consumer.getmany(timeout_ms=1000)).values():
+                for record in found:
+                    if record.value is None:
+                        records.pop(record.key, None)
+                    else:
+                        records[record.key] = record.value
+    return records

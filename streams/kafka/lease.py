@@ -24,6 +24,7 @@ Any failure raises and the lease is lost: the process must exit and be started a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
@@ -40,6 +41,7 @@ from streams.kafka.checkpoint import (
     ROOT,
     Root,
     pages_in,
+    read_up_to,
     record_of,
 )
 from streams.kafka.client import new_consumer, new_producer
@@ -51,9 +53,6 @@ ACQUIRE_SECONDS = 120.0
 RELEASE_SECONDS = 10.0
 _TRANSACTION_TIMEOUT_MS = 300_000
 """A first checkpoint of a million series is two gigabytes. Of an owner that died, the next one ends it at once."""
-
-_FETCHED_BYTES = 32 * 1024 * 1024
-"""A state is read in pieces of this size: fewer ways to the broker."""
 
 REBUILD = "stop all workers and run: burstwatch topics rebuild"
 
@@ -155,6 +154,7 @@ class Lease:
         self._outputs = 0
         self._emitted = 0
         self._waiting: list[_Output] = []
+        self._any_waits = asyncio.Event()
         self._written = Written()
         self._saved_offset = -1
         self._barrier = SnapshotBarrier()
@@ -180,7 +180,7 @@ class Lease:
                 await self._failpoint(f"{self.lane.name}: fenced")
                 mark = f"{self._owner} {uuid.uuid4()}".encode()
                 await self._transact([(OWNER, mark)], [], None)
-                records = await self._read_up_to(mark)
+                records = await read_up_to(self._settings, self._state_place, mark)
                 await self._failpoint(f"{self.lane.name}: state read")
                 first, end = await self._input_bounds()
                 self.held_since_ms = round(time.time() * 1000)
@@ -228,18 +228,31 @@ class Lease:
         for output in work():
             if self._outputs >= self._emitted:
                 self._waiting.append(_Output(self._outputs, output, place.came_ms))
+                self._any_waits.set()
             self._outputs += 1
         self._next_sequence[place.sender] = place.sequence + 1
         return True
 
+    async def until_outputs_wait(self, most_seconds: float) -> bool:
+        """Wait until there are outputs to send, but not for longer than so many seconds; tell whether there are."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(most_seconds):
+                await self._any_waits.wait()
+        return self._any_waits.is_set()
+
     async def emit(self) -> None:
         """Send the outputs that wait, if any."""
         async with self._writing:
-            outputs, self._waiting = self._waiting, []
+            outputs = self._take_waiting()
             if outputs:
                 emitted = outputs[-1].number + 1
                 await self._transact([(EMITTED, b"%d" % emitted)], outputs, None)
                 self._emitted = emitted
+
+    def _take_waiting(self) -> list[_Output]:
+        outputs, self._waiting = self._waiting, []
+        self._any_waits.clear()
+        return outputs
 
     @property
     def next_offset(self) -> int:
@@ -275,7 +288,7 @@ class Lease:
                     FORMAT, self.lane.schema, self._next_offset, dict(self._next_sequence), self._outputs, {},
                     self._owner, self.held_since_ms, reached(),
                 )  # fmt: skip
-                outputs, self._waiting = self._waiting, []
+                outputs = self._take_waiting()
                 remarks = notes()
                 parts = await self._barrier.take(changes())
                 emitted = max(self._emitted, root.outputs)
@@ -366,21 +379,9 @@ class Lease:
         )
         return sent
 
-    async def _read_up_to(self, mark: bytes) -> dict[bytes, bytes]:
-        """Return the newest value of each key in the state topic, up to our own mark."""
-        partition = TopicPartition(self.lane.state_topic, self.lane.partition)
-        records: dict[bytes, bytes] = {}
-        async with new_consumer(self._settings, max_partition_fetch_bytes=_FETCHED_BYTES) as consumer:
-            consumer.assign([partition])
-            await consumer.seek_to_beginning(partition)
-            while records.get(OWNER) != mark:
-                for found in (await consumer.getmany(timeout_ms=1000)).values():
-                    for record in found:
-                        if record.value is None:
-                            records.pop(record.key, None)
-                        else:
-                            records[record.key] = record.value
-        return records
+    @property
+    def _state_place(self) -> TopicPartition:
+        return TopicPartition(self.lane.state_topic, self.lane.partition)
 
     async def _input_bounds(self) -> tuple[int, int]:
         partition = TopicPartition(self.lane.input_topic, self.lane.partition)
