@@ -27,7 +27,7 @@ def demo(
     if not sample.is_dir():
         raise fail(f"no sample in {sample}: clone the repository and run make demo there, or name one with --sample")
     settings = load_or_exit(config, sample / "initiatives.yaml")
-    from streams.replay.demo import run_demo
+    from streams.demo import run_demo
 
     with one_line(OSError, EOFError):
         run_demo(out, sample, settings)

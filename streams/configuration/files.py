@@ -16,7 +16,7 @@ from detectors.judging.budget import PageBudget
 from detectors.kind import Kind
 from detectors.kinds import KINDS
 from detectors.rules import RULES
-from streams.kafka.settings import KafkaSettings
+from streams.configuration.kafka_settings import KafkaSettings
 
 Dimension = Literal["team", "service", "environment", "initiative", "principal", "provider", "model"]
 Usd = Annotated[float, Meta(ge=0, le=1e6)]

@@ -21,8 +21,8 @@ from typing import Any, NoReturn, Protocol
 import msgspec
 import structlog
 
+from streams.configuration.kafka_settings import KafkaSettings
 from streams.kafka.lease import SENDER_HEADER, SEQUENCE_HEADER, THE_LOG, Lease, Place
-from streams.kafka.settings import KafkaSettings
 from streams.kafka.work import Work
 
 _CANCEL_AGAIN_SECONDS = 1.0

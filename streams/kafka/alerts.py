@@ -8,8 +8,8 @@ import msgspec
 from aiokafka.admin import AIOKafkaAdminClient
 
 from detectors.events import Alert
+from streams.configuration.kafka_settings import KafkaSettings
 from streams.kafka.client import connection, new_consumer, records_between
-from streams.kafka.settings import KafkaSettings
 from streams.kafka.status import partitions_of
 from streams.kafka.topics import ALERTS
 from streams.last_words import LastWords, newest_of_each

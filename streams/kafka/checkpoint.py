@@ -18,8 +18,8 @@ import msgspec
 from aiokafka import TopicPartition
 
 from detectors.state.pages import Pages
+from streams.configuration.kafka_settings import KafkaSettings
 from streams.kafka.client import new_consumer
-from streams.kafka.settings import KafkaSettings
 from streams.written import Change
 
 FORMAT = 2

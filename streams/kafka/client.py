@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaTimeoutError
 
-from streams.kafka.settings import KafkaSettings, SecuritySettings
+from streams.configuration.kafka_settings import KafkaSettings, SecuritySettings
 
 LARGEST_MESSAGE_BYTES = 8 * 1024 * 1024
 """Of what Burstwatch itself writes: frames, reports, pages of state."""

@@ -14,9 +14,9 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, AppT
 from yarl import URL
 
+from streams.configuration.kafka_settings import KafkaSettings
 from streams.kafka.agents import Agent
 from streams.kafka.client import faust_credentials, new_consumer
-from streams.kafka.settings import KafkaSettings
 
 _BUFFERED_MESSAGES = 32
 """Between Faust's reader and an agent: a message is a frame of thousands of rows."""

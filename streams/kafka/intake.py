@@ -31,12 +31,12 @@ from aiokafka.errors import IllegalStateError
 from detectors.clock import NEVER
 from detectors.intake.raw import KINDS, Kind, RawBatch
 from detectors.intake.stage import Intake, IntakeOutput, IntakeState, Reject
+from streams.configuration.kafka_settings import KafkaSettings
 from streams.kafka.bulk import Bulk, Fetched
 from streams.kafka.client import connection, new_consumer, new_producer
 from streams.kafka.cutting import Cut, chunks, cut, encoded
 from streams.kafka.idle import Idleness, RawProgress
 from streams.kafka.lease import Failpoint, no_failpoint
-from streams.kafka.settings import KafkaSettings
 from streams.kafka.topics import DEPLOYMENTS, FEEDBACK, FRAMES, REJECTED, USAGE
 
 MESSAGES_AT_ONCE = 40_000

@@ -26,12 +26,12 @@ from detectors.intake.raw import RawMessage
 from detectors.intake.stage import Intake, IntakeOutput
 from streams.configuration.catalogue import build_prices
 from streams.configuration.files import Price
+from streams.configuration.kafka_settings import KafkaSettings
 from streams.intake_counts import IntakeCounts
 from streams.kafka import bulk
 from streams.kafka.giving_up import GIVEN_UP, exit_at_once
 from streams.kafka.intake import IntakeService
 from streams.kafka.lease import Failpoint, no_failpoint
-from streams.kafka.settings import KafkaSettings
 from streams.memory import keep_freed_memory
 
 COMMAND = (sys.executable, "-m", "streams", "intake")

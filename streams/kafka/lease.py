@@ -34,6 +34,7 @@ import msgspec
 from aiokafka import AIOKafkaProducer, TopicPartition
 
 from detectors.state.pages import Pages, Part
+from streams.configuration.kafka_settings import KafkaSettings
 from streams.kafka.checkpoint import (
     EMITTED,
     FORMAT,
@@ -45,7 +46,6 @@ from streams.kafka.checkpoint import (
     record_of,
 )
 from streams.kafka.client import new_consumer, new_producer
-from streams.kafka.settings import KafkaSettings
 from streams.kafka.snapshot_barrier import SnapshotBarrier
 from streams.written import Written
 

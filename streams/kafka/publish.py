@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 
 from detectors.events import Feedback
+from streams.configuration.kafka_settings import KafkaSettings
 from streams.kafka.client import new_producer
-from streams.kafka.settings import KafkaSettings
 from streams.kafka.topics import FEEDBACK
 from streams.replay.lines import lines_of
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from detectors.state.pages import Part
 
-AHEAD_BYTES = 64 * 1024 * 1024
+AHEAD_BYTES = 32 * 1024 * 1024
 """So much is taken of a state ahead of the writing."""
 
 

@@ -14,10 +14,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from detectors.clock import NEVER
+from streams.configuration.kafka_settings import KafkaSettings
 from streams.kafka.checkpoint import OWNER, ROOT, Root, owner_in
 from streams.kafka.client import connection, new_consumer, records_between
 from streams.kafka.intake import high_minute_in
-from streams.kafka.settings import KafkaSettings
 from streams.kafka.topics import (
     ALERTS,
     CANDIDATES,

@@ -11,8 +11,8 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import TopicAlreadyExistsError
 
+from streams.configuration.kafka_settings import KafkaSettings
 from streams.kafka.client import LARGEST_MESSAGE_BYTES, open_admin
-from streams.kafka.settings import KafkaSettings
 
 USAGE: Final = "usage"
 DEPLOYMENTS: Final = "deployments"

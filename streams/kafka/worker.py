@@ -23,6 +23,7 @@ from detectors.incidents.stage import Incidents
 from detectors.judging.budget import PageRates
 from detectors.watch.reports import MinuteReport
 from detectors.watch.state import WatchState
+from streams.configuration.kafka_settings import KafkaSettings
 from streams.delivery.dispatcher import Reached
 from streams.delivery.outbox import Outbox, Waiting
 from streams.kafka.agents import Agent, Companion, Holding, Message, Observer
@@ -32,7 +33,6 @@ from streams.kafka.faust_app import build_app
 from streams.kafka.giving_up import exit_at_once
 from streams.kafka.intake_process import IntakeProcess
 from streams.kafka.lease import Failpoint, Lane, Lease, no_failpoint
-from streams.kafka.settings import KafkaSettings
 from streams.kafka.status import OwnLane, PartitionStatus, newest_root, read_own
 from streams.kafka.topics import (
     ALERTS,

@@ -10,7 +10,7 @@ from detectors.clock import moment_of
 from detectors.events import Alert
 from detectors.frame import COST, DIMENSIONS, INPUT, OUTPUT, REQUESTS
 from detectors.watch.reports import MinuteReport
-from streams.kafka.settings import KafkaSettings
+from streams.configuration.kafka_settings import KafkaSettings
 from tests.faults.receiver import Receiver
 from tests.faults.reference import Expected, Sums, content_of
 from tests.kafka.reading import Record, read

@@ -20,8 +20,8 @@ from detectors.state import codec
 from detectors.watch.reports import MinuteReport, SeriesReport
 from streams.app import build_stages, plan_of
 from streams.configuration.catalogue import build_prices
+from streams.configuration.kafka_settings import KafkaSettings
 from streams.configuration.settings import load
-from streams.kafka.settings import KafkaSettings
 from streams.pipeline import Pipeline
 from tests.faults.workload import SERVICES
 from tests.kafka.reading import Record, read

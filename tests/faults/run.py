@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from streams.configuration.kafka_settings import KafkaSettings
 from streams.kafka.giving_up import GIVEN_UP
-from streams.kafka.settings import KafkaSettings
 from tests.faults.outcome import assert_exact, assert_numbered_once, keys_of
 from tests.faults.receiver import Receiver
 from tests.faults.reference import Expected, expected

@@ -12,9 +12,9 @@ import json
 import random
 from datetime import UTC, datetime, timedelta
 
+from streams.configuration.kafka_settings import KafkaSettings
 from streams.kafka.client import new_producer
 from streams.kafka.publish import RECEIVED_HEADER, UNKNOWN
-from streams.kafka.settings import KafkaSettings
 
 START = datetime(2026, 10, 1, tzinfo=UTC)
 MINUTES = 720

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from streams.kafka.settings import KafkaSettings
+from streams.configuration.kafka_settings import KafkaSettings
 from tests.kafka.running import Sample, Worker
 
 

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from streams.configuration.kafka_settings import KafkaSettings
 from streams.kafka.client import new_consumer
-from streams.kafka.settings import KafkaSettings
 
 DEADLINE_SECONDS = 60
 

@@ -20,7 +20,7 @@ import yaml
 
 from detectors.events import Alert
 from detectors.intake.prices import NANO
-from streams.kafka.settings import KafkaSettings
+from streams.configuration.kafka_settings import KafkaSettings
 from streams.kafka.topics import create_topics
 from streams.tally import is_page
 from tests.kafka.reading import wait_for

@@ -10,9 +10,9 @@ from typing import NoReturn, cast
 
 import pytest
 
+from streams.configuration.kafka_settings import KafkaSettings
 from streams.kafka.agents import Agent, Holding, Message
 from streams.kafka.lease import Lease
-from streams.kafka.settings import KafkaSettings
 from streams.kafka.work import Work
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from detectors.events import Alert
-from streams.kafka.settings import KafkaSettings
+from streams.configuration.kafka_settings import KafkaSettings
 from tests.embedded.backlog import OPEN, OVER, backlog
 from tests.faults.receiver import Receiver
 from tests.faults.run import WEBHOOK

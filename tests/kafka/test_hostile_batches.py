@@ -11,8 +11,8 @@ import msgspec
 import pytest
 from aiokafka.errors import MessageSizeTooLargeError
 
+from streams.configuration.kafka_settings import KafkaSettings
 from streams.kafka.client import new_producer, open_admin
-from streams.kafka.settings import KafkaSettings
 from tests.faults.hostile import event
 from tests.kafka.reading import read, wait_for
 from tests.kafka.running import Worker, config_for

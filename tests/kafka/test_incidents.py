@@ -11,8 +11,8 @@ import pytest
 from kafka import TopicPartition
 
 from detectors.events import Alert
+from streams.configuration.kafka_settings import KafkaSettings
 from streams.kafka.client import new_producer, open_admin
-from streams.kafka.settings import KafkaSettings
 from streams.kafka.topics import ALERTS
 from tests.contracts.alerts import FIRING, GROWN, RESOLVED, UPDATED, another
 from tests.kafka.running import burstwatch, config_for, write_config

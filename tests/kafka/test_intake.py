@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from detectors.frame import Frame
+from streams.configuration.kafka_settings import KafkaSettings
 from streams.kafka.client import new_producer
 from streams.kafka.cutting import BYTES_AT_ONCE
-from streams.kafka.settings import KafkaSettings
 from tests.kafka.reading import read, wait_for
 from tests.kafka.running import Worker, config_for
 

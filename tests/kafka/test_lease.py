@@ -12,11 +12,11 @@ import pytest
 from msgspec.structs import replace
 
 from detectors.state.pages import Pages, Part
+from streams.configuration.kafka_settings import KafkaSettings
 from streams.kafka import snapshot_barrier
 from streams.kafka.checkpoint import Root
 from streams.kafka.client import new_producer, open_admin
 from streams.kafka.lease import InputGapError, Lane, Lease, LeaseLostError, Place, StateError
-from streams.kafka.settings import KafkaSettings
 from streams.kafka.topics import create_topics
 from tests.kafka.reading import read_topic
 

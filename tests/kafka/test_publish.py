@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from streams.configuration.kafka_settings import KafkaSettings
 from streams.kafka.publish import RECEIVED_HEADER, UNKNOWN, PublishError, publish
-from streams.kafka.settings import KafkaSettings
 from streams.kafka.topics import create_topics
 from tests.kafka.reading import read
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from streams.configuration.kafka_settings import KafkaSettings
 from streams.kafka.giving_up import GIVEN_UP
-from streams.kafka.settings import KafkaSettings
 from tests.embedded.backlog import OPEN, OVER, backlog
 from tests.kafka.reading import read, wait_for
 from tests.kafka.running import Worker, burstwatch, config_for, write_config

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from detectors.events import Alert
-from streams.kafka.settings import KafkaSettings
+from streams.configuration.kafka_settings import KafkaSettings
 from tests.kafka.reading import read, wait_for
 from tests.kafka.running import Sample, Worker, config_for
 

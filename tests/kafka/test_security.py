@@ -9,9 +9,9 @@ import msgspec
 import pytest
 from kafka.errors import KafkaError
 
+from streams.configuration.kafka_settings import KafkaSettings, SecuritySettings
 from streams.kafka.client import SecretMissingError, open_admin
 from streams.kafka.publish import publish
-from streams.kafka.settings import KafkaSettings, SecuritySettings
 from streams.kafka.topics import check_topics, create_topics
 from tests.broker.secure import PASSWORD, USER, SecureBroker
 from tests.kafka.reading import read

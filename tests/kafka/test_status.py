@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from streams.kafka.settings import KafkaSettings
+from streams.configuration.kafka_settings import KafkaSettings
 from tests.kafka.reading import wait_for
 from tests.kafka.running import Worker, burstwatch, config_for, write_config
 

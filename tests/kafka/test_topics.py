@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import msgspec
 
+from streams.configuration.kafka_settings import KafkaSettings
 from streams.kafka.client import open_admin
-from streams.kafka.settings import KafkaSettings
 from streams.kafka.topics import check_topics, create_topics, plan_topics
 
 SHARDS = 2

@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 import yaml
 
+from streams.configuration.kafka_settings import KafkaSettings
 from streams.kafka.client import new_producer
-from streams.kafka.settings import KafkaSettings
 from tests.contracts.pagerduty_server import PagerDutyServer
 from tests.contracts.slack_server import SlackServer
 from tests.kafka.reading import read, read_topic, wait_for

@@ -10,10 +10,10 @@ import pytest
 
 from detectors.intake.admission import IntakeSettings
 from streams.configuration.files import Price
+from streams.configuration.kafka_settings import KafkaSettings
 from streams.intake_counts import IntakeCounts
 from streams.kafka.giving_up import GIVEN_UP
 from streams.kafka.intake_process import COMMAND, STOP, IntakeEndedError, IntakeProcess, IntakeTask
-from streams.kafka.settings import KafkaSettings
 
 TASK = IntakeTask(
     KafkaSettings(topic_prefix="finops."), IntakeSettings(shards=7), (Price(model="x", usd_per_gpu_hour=2.0),), 5.0, "a"

@@ -12,9 +12,9 @@ from detectors.intake.admission import IntakeSettings
 from detectors.intake.prices import PriceTable
 from detectors.intake.raw import RawBatch, RawMessage
 from detectors.intake.stage import Intake
+from streams.configuration.kafka_settings import KafkaSettings
 from streams.kafka.bulk import Fetched
 from streams.kafka.intake import IntakeService
-from streams.kafka.settings import KafkaSettings
 from streams.kafka.topics import USAGE
 
 SETTINGS = KafkaSettings()

@@ -10,12 +10,12 @@ import msgspec
 import pytest
 
 from detectors.frame import Frame
+from streams.configuration.kafka_settings import KafkaSettings
 from streams.configuration.settings import find_folder, load
 from streams.kafka import service
 from streams.kafka.deliver import KafkaOutbox
 from streams.kafka.faust_app import build_app
 from streams.kafka.service import WorkerService
-from streams.kafka.settings import KafkaSettings
 from streams.kafka.work import IncidentsWork, StageWork
 from streams.kafka.worker import Figures, KafkaWorker, _series_of
 from tests.laws.streams import plan, run, stream

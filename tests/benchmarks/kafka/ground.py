@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import yaml
 
-from streams.kafka.settings import KafkaSettings
+from streams.configuration.kafka_settings import KafkaSettings
 from streams.kafka.topics import create_topics
 from tests.benchmarks.kafka.load import Load
 from tests.benchmarks.places import ROOT, peers_python

@@ -9,8 +9,8 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from detectors.events import Alert
+from streams.configuration.kafka_settings import KafkaSettings
 from streams.kafka.client import new_consumer
-from streams.kafka.settings import KafkaSettings
 from tests.benchmarks.kafka.load import Load
 
 DEADLINE_SECONDS = 400
