@@ -19,6 +19,9 @@ from streams.kafka.topics import ALERTS, DEAD_LETTERS, STATE_DELIVER
 CAME_MS = 1_791_540_000_000
 """2026-10-09 10:00 UTC; each alert comes a minute after the one before."""
 
+LONG_HOURS = 24 * 366
+"""Of retention: Kafka deletes by what messages are stamped with."""
+
 PAGER = "ours"
 
 

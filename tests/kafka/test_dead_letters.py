@@ -18,12 +18,18 @@ from streams.kafka.topics import SEND_AGAIN, create_topics
 from tests.contracts.alerts import FIRING, RESOLVED, another
 from tests.faults.receiver import Receiver
 from tests.faults.run import ROUTES
-from tests.kafka.delivering import Owner, send, send_alerts
+from tests.kafka.delivering import LONG_HOURS, Owner, send, send_alerts
 from tests.kafka.reading import read, wait_for
 from tests.kafka.running import Worker, burstwatch, config_for, write_config
 
 OTHER = another(1)
 AROUND_THE_TRANSACTION = ("before begin", "after send", "before commit", "after commit")
+
+
+@pytest.fixture
+def kafka(kafka: KafkaSettings) -> KafkaSettings:
+    """Topics that keep alerts of the past, such as those here."""
+    return msgspec.structs.replace(kafka, retention_hours=LONG_HOURS)
 
 
 @pytest.fixture

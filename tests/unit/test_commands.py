@@ -203,7 +203,7 @@ def test_dead_letters_are_shown_with_their_answers_and_sent_again() -> None:
 
 @pytest.mark.usefixtures("_pager")
 def test_some_dead_letters_are_chosen_by_the_beginning_of_an_id() -> None:
-    for alert in (FIRING, another(1), another(2)):
+    for alert in (FIRING, another(1), another(2), another(3)):
         refused(alert, "pager")
     chosen = burstwatch("dead-letters", "bw-5f", "bw-other-2", "--send-again").stdout
     assert "bw-other-1" not in chosen
@@ -213,7 +213,6 @@ def test_some_dead_letters_are_chosen_by_the_beginning_of_an_id() -> None:
         done = burstwatch("dead-letters", wrong, "--send-again")
         assert done.exit_code == 1
         assert cure in done.stderr
-    refused(another(3), "pager")
     assert "bw-other-1, bw-other-3; give more of it" in burstwatch("dead-letters", "bw-other").stderr
 
 
