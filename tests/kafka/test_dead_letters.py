@@ -186,7 +186,7 @@ async def test_what_is_no_ask_stops_nothing(kafka: KafkaSettings) -> None:
     owner = await one_refused(kafka)
     async with new_producer(kafka) as producer:
         for value in (b"{", b'{"letters": 1}', b'{"letters": [{"number": 7, "at_seconds": 1}]}', None):
-            await producer.send_and_wait(kafka.topic(SEND_AGAIN), value)
+            await producer.send_and_wait(kafka.topic(SEND_AGAIN), value, key=b"key")
     (letter,) = await read_dead_letters(kafka)
     assert not letter.is_asked
     await ask_again(kafka, [letter])
