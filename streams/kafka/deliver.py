@@ -316,12 +316,8 @@ class KafkaOutbox:
 
     async def send_again(self, asked: Sequence[Asked]) -> None:
         """Let what was refused wait once more; of what is over, the end alone: its other words are let go."""
-        letters = [self._refused.get(one.number) for one in asked]
-        due = [
-            letter
-            for letter, one in zip(letters, asked, strict=True)
-            if letter is not None and letter.at_seconds == one.at_seconds
-        ]
+        wanted = set(asked)
+        due = [one for one in self._refused.values() if Asked(one.number, one.at_seconds) in wanted]
         if not due:
             return
         for letter in due:

@@ -248,7 +248,7 @@ async def test_an_ask_that_comes_twice_or_late_does_nothing(case: Case) -> None:
     case.come(FIRING)
     await refuse(case, FIRING.sequence)
     first = case.letters()
-    await case.send_again(first)
+    await case.send_again(first + first)
     await case.send_again(first)
     assert await told(case) == [(FIRING.alert_id, FIRING.sequence)]
     await case.send_again(first)
