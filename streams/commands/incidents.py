@@ -40,7 +40,7 @@ def incidents(
         Path | None, typer.Option(metavar="FILE", help="Read alerts as replay writes them; - is standard input.")
     ] = None,
     kafka: Annotated[
-        bool, typer.Option("--kafka", help="Read the topic alerts, not the state file of burstwatch run.")
+        bool, typer.Option("--kafka", help="Those of the workers on Kafka, not of burstwatch run.")
     ] = False,
     show_all: Annotated[bool, typer.Option("--all", help="Those that are over, too; the newest end first.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The alerts as they are, one a line.")] = False,

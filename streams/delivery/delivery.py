@@ -94,7 +94,7 @@ class Delivery:
         notifier = self.receivers.get(receiver)
         if notifier is None:
             self._observe(receiver, "dead_letter")
-            return Outcome("dead", memo, f"no receiver {receiver} is configured any more", 0)
+            return Outcome("dead", memo, f"no receiver {receiver} is configured any more", 0, possible_duplicate)
         tries = _Tries(alert, receiver, memo, possible_duplicate)
         trying = asyncio.create_task(self._try_until_settled(notifier, tries))
         stopping = asyncio.create_task(self._stopping.wait())

@@ -49,13 +49,21 @@ class Waiting(msgspec.Struct, frozen=True):
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
-    """An alert that a receiver refused, with its answer."""
+    """An alert that a receiver refused for good, with its answer.
 
+    ``number`` and ``at_seconds`` (Unix), together, tell it from all others: one that is refused once more keeps its
+    number. ``is_over`` where a later word says that the incident is over, so that this one is not sent again;
+    ``is_asked`` where somebody has asked for it to be sent again, and that is not done yet.
+    """
+
+    number: int
     receiver: str
     alert: Alert | Digest
     answer: str
     attempts: int
     at_seconds: float
+    is_over: bool = False
+    is_asked: bool = False
 
 
 class Outbox(Protocol):

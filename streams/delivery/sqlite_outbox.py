@@ -9,7 +9,8 @@ deliveries    one row an alert and receiver, in order of ``number``
               ``(receiver, alert_id, sequence)`` is unique: an alert put in again is the same alert
               ``status``: ``waiting``; ``intended`` from before the POST until its outcome is on disk,
               so what is found intended at a start may have been sent; ``delivered``; ``dead``;
-              ``held`` while catching up, then ``waiting`` or ``digested``: told of by a digest
+              ``held`` while catching up, then ``waiting`` or ``digested``: told of by a digest (or by the
+              end alone, where it was refused and let go)
               ``kind``: what ``alert`` holds, an alert or a digest
               ``not_before``: Unix seconds until which a failed one lets others go first
 memos         what a receiver's notifier wants to know again of an incident, as JSON
@@ -94,6 +95,15 @@ _NEXT = """
 
 _LAST_WORDS = "SELECT alert, max(sequence) FROM deliveries WHERE kind = 'alert' GROUP BY alert_id"
 """SQLite takes what stands beside ``max`` from the row that has it."""
+
+
+_DEAD = """
+    SELECT d.number, d.receiver, d.alert, d.kind, d.answer, d.attempts, d.settled_seconds, last.number, last.alert
+    FROM deliveries AS d
+    JOIN deliveries AS last ON last.number = (
+        SELECT max(number) FROM deliveries WHERE receiver = d.receiver AND alert_id = d.alert_id)
+    WHERE d.status = 'dead' ORDER BY d.number
+"""
 
 
 class _Stated(msgspec.Struct):
@@ -280,33 +290,26 @@ class SqliteOutbox:
 
     def dead_letters(self) -> list[DeadLetter]:
         """Return what receivers have refused, oldest first."""
-        asked = (
-            "SELECT receiver, alert, kind, answer, attempts, settled_seconds FROM deliveries"
-            " WHERE status = 'dead' ORDER BY number"
-        )
         return [
-            DeadLetter(receiver, msgspec.json.decode(alert, type=KINDS[kind]), answer, attempts, at)
-            for receiver, alert, kind, answer, attempts, at in self._connection().execute(asked)
-        ]
-
-    def send_again(self) -> int:
-        """Let what receivers have refused wait once more; return how much.
-
-        Of an incident that is over its end alone: a pager would never close what it hears of only then.
-        """
-        last = "SELECT alert FROM deliveries WHERE receiver = ? AND alert_id = ? ORDER BY number DESC LIMIT 1"
-        again = []
-        with self._transaction() as connection:
-            asked = "SELECT number, receiver, alert_id, alert FROM deliveries WHERE status = 'dead'"
-            for number, receiver, alert_id, alert in connection.execute(asked).fetchall():
-                (newest,) = connection.execute(last, (receiver, alert_id)).fetchone()
-                if alert == newest or msgspec.json.decode(newest, type=_Stated).state != "resolved":
-                    again.append((number,))
-            connection.executemany(
-                "UPDATE deliveries SET status = 'waiting', not_before = 0, settled_seconds = NULL WHERE number = ?",
-                again,
+            DeadLetter(
+                number, receiver, msgspec.json.decode(alert, type=KINDS[kind]), answer, attempts, at,
+                is_over=number != last and msgspec.json.decode(newest, type=_Stated).state == "resolved",
             )
-        return len(again)
+            for number, receiver, alert, kind, answer, attempts, at, last, newest in self._connection().execute(_DEAD)
+        ]  # fmt: skip
+
+    def send_again(self, letters: Sequence[DeadLetter]) -> None:
+        """Let what receivers have refused wait once more; of what is over, the end alone: its other words are let go.
+
+        A pager would never close what it hears of only then. What has been sent again since is left alone.
+        """
+        again = "UPDATE deliveries SET status = 'waiting', not_before = 0, settled_seconds = NULL WHERE number = ?"
+        let_go = "UPDATE deliveries SET status = 'digested' WHERE number = ?"
+        asked = {(letter.number, letter.at_seconds) for letter in letters}
+        with self._transaction() as connection:
+            for letter in self.dead_letters():
+                if (letter.number, letter.at_seconds) in asked:
+                    connection.execute(let_go if letter.is_over else again, (letter.number,))
 
     def close(self) -> None:
         """Close the outbox's own connection; it opens again where it is used again."""

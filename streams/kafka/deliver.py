@@ -2,9 +2,13 @@
 
 Taking an alert from the topic puts it on the list of each of its receivers. From there it goes by two
 transactions: *intended* before the POST, and settled after it. What a new owner finds intended may have been
-sent, and is sent again, marked as a possible duplicate. What a receiver refused for good goes to the dead letters
-in the transaction that settles it. What is of the past when it is taken is held until catching up is over. Who has
-heard of an incident is known for as long as it can come back or be decided on.
+sent, and is sent again, marked as a possible duplicate. What is of the past when it is taken is held until catching
+up is over. Who has heard of an incident, and its last word, is known for as long as it is open, can come back or be
+decided on.
+
+What a receiver refused for good goes to the topic of dead letters in the transaction that settles it, and stays in
+the state. Asked for by its number and the moment at which it was refused, it waits once more, in one transaction: so
+an ask that comes twice, or late, does nothing.
 """
 
 from __future__ import annotations
@@ -18,11 +22,19 @@ import msgspec
 from detectors.events import Alert
 from detectors.incidents.life import ENDED_KEPT, ENDED_KEPT_MINUTES
 from detectors.state.pages import Pages, Part
-from streams.delivery.outbox import KINDS, Outcome, Pending, Waiting
+from streams.delivery.outbox import KINDS, DeadLetter, Outcome, Pending, Waiting
 from streams.delivery.past import Held, sort_out
 from streams.notifiers.notifier import Memo
 
-_ENTRY, _INCIDENT, _COUNT = "entry/", "incident/", "count"
+SCHEMAS = ("deliver/3", "deliver/2", "deliver/1")
+"""Of the state: the version that is written, then the older ones that are read as well."""
+SENDER_OF_ALERTS = "incidents-0"
+"""The lane of the incidents stage."""
+REFUSED_KEPT = 1000
+"""So many at most, the newest, of what was refused for good can be sent again."""
+
+_ENTRY, _INCIDENT, _REFUSED, _COUNT = "entry/", "incident/", "refused/", "count"
+_NO_WORD = msgspec.Raw(b"null")
 
 
 class Entry(msgspec.Struct):
@@ -42,22 +54,52 @@ class Entry(msgspec.Struct):
 class Told(msgspec.Struct):
     """Who has heard of an incident, in order, and what their notifiers want to know again.
 
-    ``resolved_at`` is the event time at which it was over (Unix seconds).
+    ``resolved_at`` is the event time at which it was over (Unix seconds). ``last`` is its newest alert; null where
+    there was none since an older version wrote the state.
     """
 
     receivers: list[str]
     memos: dict[str, Memo]
     resolved: bool = False
     resolved_at: float = 0.0
+    last: msgspec.Raw = _NO_WORD
 
 
-class DeadLetter(msgspec.Struct, frozen=True):
+class Refused(msgspec.Struct, frozen=True):
+    """What a receiver refused for good, at a moment (Unix seconds), and nobody has sent again since."""
+
+    number: int
+    receiver: str
+    alert: msgspec.Raw
+    alert_id: str
+    answer: str
+    attempts: int
+    at_seconds: float
+    kind: Literal["alert", "digest"] = "alert"
+    possible_duplicate: bool = False
+
+
+class DeadLetterMessage(msgspec.Struct, frozen=True):
     """What goes to the topic of dead letters."""
 
     receiver: str
     alert: msgspec.Raw
     answer: str
     attempts: int
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """Which dead letter is asked for: its number, and when it was refused (Unix seconds)."""
+
+    number: int
+    at_seconds: float
+
+
+class _Stated(msgspec.Struct):
+    """As much of an alert as tells which word it is."""
+
+    state: str
+    sequence: int
 
 
 Save = Callable[[], Awaitable[None]]
@@ -95,6 +137,7 @@ class KafkaOutbox:
         self._count = 0
         self._entries: dict[int, Entry] = {}
         self._incidents: dict[str, Told] = {}
+        self._refused: dict[int, Refused] = {}
         self._changes: dict[str, bytes | None] = {}
         self._notes: list[bytes] = []
 
@@ -105,6 +148,10 @@ class KafkaOutbox:
         self._count = int(written.get(_COUNT, b"0"))
         entries = [msgspec.json.decode(page, type=Entry) for name, page in written.items() if name.startswith(_ENTRY)]
         self._entries = {entry.number: entry for entry in sorted(entries, key=lambda entry: entry.number)}
+        letters = [
+            msgspec.json.decode(page, type=Refused) for name, page in written.items() if name.startswith(_REFUSED)
+        ]
+        self._refused = {letter.number: letter for letter in sorted(letters, key=lambda letter: letter.number)}
         self._incidents = {
             name.removeprefix(_INCIDENT): msgspec.json.decode(page, type=Told)
             for name, page in written.items()
@@ -117,7 +164,7 @@ class KafkaOutbox:
         return list(changes.items())
 
     def notes(self) -> list[bytes]:
-        """Return the dead letters that the state does not hold any more, once."""
+        """Return the dead letters that are new, once."""
         notes, self._notes = self._notes, []
         return notes
 
@@ -128,6 +175,7 @@ class KafkaOutbox:
         """Put an alert on the lists of its receivers."""
         alert, now = msgspec.json.decode(data, type=Alert), self._clock()
         told = self._incidents.setdefault(alert.alert_id, Told([], {}))
+        told.last = msgspec.Raw(data)
         self._note_state(told, alert)
         is_past = self._is_past(alert, now)
         held_back = {
@@ -155,10 +203,14 @@ class KafkaOutbox:
         still_told = {entry.alert_id for entry in self._entries.values()}
         over = sorted((told.resolved_at, alert_id) for alert_id, told in self._incidents.items() if told.resolved)
         kept = {alert_id for at, alert_id in over[-ENDED_KEPT:] if at > now - ENDED_KEPT_MINUTES * 60}
-        for _, alert_id in over:
-            if alert_id not in kept and alert_id not in still_told:
-                del self._incidents[alert_id]
-                self._changes[_INCIDENT + alert_id] = None
+        gone = {alert_id for _, alert_id in over if alert_id not in kept and alert_id not in still_told}
+        for alert_id in gone:
+            del self._incidents[alert_id]
+            self._changes[_INCIDENT + alert_id] = None
+        long_ago = self._clock() - ENDED_KEPT_MINUTES * 60
+        for letter in list(self._refused.values()):
+            if letter.alert_id in gone or (letter.kind == "digest" and letter.at_seconds <= long_ago):
+                self._put_away(letter)
 
     def _put(self, entry: Entry) -> None:
         self._entries[entry.number] = entry
@@ -232,9 +284,73 @@ class KafkaOutbox:
         else:
             self._drop(entry)
         if outcome.status == "dead":
-            letter = DeadLetter(entry.receiver, entry.alert, outcome.answer, entry.attempts)
-            self._notes.append(msgspec.json.encode(letter))
+            self._keep_refused(entry, outcome)
         await self._save()
+
+    def _keep_refused(self, entry: Entry, outcome: Outcome) -> None:
+        note = DeadLetterMessage(entry.receiver, entry.alert, outcome.answer, entry.attempts)
+        self._notes.append(msgspec.json.encode(note))
+        letter = Refused(
+            entry.number, entry.receiver, entry.alert, entry.alert_id, outcome.answer, entry.attempts,
+            self._clock(), entry.kind, outcome.possible_duplicate,
+        )  # fmt: skip
+        self._refused[letter.number] = letter
+        self._changes[_refused_page(letter.number)] = msgspec.json.encode(letter)
+        oldest_first = sorted(self._refused.values(), key=lambda letter: letter.at_seconds)
+        for too_many in oldest_first[:-REFUSED_KEPT]:
+            self._put_away(too_many)
+
+    def _put_away(self, letter: Refused) -> None:
+        del self._refused[letter.number]
+        self._changes[_refused_page(letter.number)] = None
+
+    def dead_letters(self) -> list[DeadLetter]:
+        """Return what receivers have refused for good and nobody has sent again, oldest first."""
+        return [
+            DeadLetter(
+                letter.number, letter.receiver, msgspec.json.decode(letter.alert, type=KINDS[letter.kind]),
+                letter.answer, letter.attempts, letter.at_seconds, self._is_over(letter),
+            )
+            for letter in sorted(self._refused.values(), key=lambda letter: letter.number)
+        ]  # fmt: skip
+
+    async def send_again(self, asked: Sequence[Asked]) -> None:
+        """Let what was refused wait once more; of what is over, the end alone: its other words are let go."""
+        wanted = set(asked)
+        due = [one for one in self._refused.values() if Asked(one.number, one.at_seconds) in wanted]
+        if not due:
+            return
+        for letter in due:
+            self._put_away(letter)
+            if not self._is_over(letter):
+                entry = Entry(
+                    letter.number, letter.receiver, letter.alert, letter.alert_id, self._clock(),
+                    "intended" if letter.possible_duplicate else "waiting",
+                    attempts=letter.attempts, kind=letter.kind,
+                )  # fmt: skip
+                self._entries[entry.number] = entry
+                self._write_entry(entry)
+        self._entries = dict(sorted(self._entries.items()))
+        await self._save()
+
+    def _is_over(self, letter: Refused) -> bool:
+        """Whether a later word says that its incident is over."""
+        told = self._incidents.get(letter.alert_id)
+        if told is None or not told.resolved:
+            return False
+        own = msgspec.json.decode(letter.alert, type=_Stated)
+        if told.last == _NO_WORD:
+            return own.state != "resolved"
+        return own.sequence != msgspec.json.decode(told.last, type=_Stated).sequence
+
+    def last_words(self) -> list[Alert]:
+        """Return the newest alert of each incident that is known."""
+        written = [told.last for told in self._incidents.values() if told.last != _NO_WORD]
+        return [msgspec.json.decode(last, type=Alert) for last in written]
+
+    def open_incidents(self) -> set[str]:
+        """Return the ids of those that are not over."""
+        return {alert_id for alert_id, told in self._incidents.items() if not told.resolved}
 
     def waiting(self) -> Waiting:
         """Return how much waits, and since when the oldest does."""
@@ -254,3 +370,7 @@ class KafkaOutbox:
 
 def _entry_page(number: int) -> str:
     return f"{_ENTRY}{number:012}"
+
+
+def _refused_page(number: int) -> str:
+    return f"{_REFUSED}{number:012}"

@@ -182,6 +182,22 @@ async def _read_from(consumer: AIOKafkaConsumer, place: TopicPartition, start: i
     return saved
 
 
+async def places_of(settings: KafkaSettings, name: str) -> list[TopicPartition]:
+    """Return the partitions of one of Burstwatch's topics.
+
+    Raises
+    ------
+    LookupError
+        If it is not there.
+    """
+    admin = AIOKafkaAdminClient(**connection(settings))
+    await admin.start()
+    try:
+        return await partitions_of(admin, settings.topic(name))
+    finally:
+        await admin.close()
+
+
 async def partitions_of(admin: AIOKafkaAdminClient, topic: str) -> list[TopicPartition]:
     """Return the partitions of a topic.
 

@@ -22,6 +22,7 @@ CANDIDATES: Final = "candidates"
 ALERTS: Final = "alerts"
 REJECTED: Final = "rejected"
 DEAD_LETTERS: Final = "dead_letters"
+SEND_AGAIN: Final = "send_again"
 STATE_WATCH: Final = "state-watch"
 STATE_INCIDENTS: Final = "state-incidents"
 STATE_DELIVER: Final = "state-deliver"
@@ -72,6 +73,7 @@ def plan_topics(settings: KafkaSettings, shards: int) -> list[TopicPlan]:
         (ALERTS, 1, kept),
         (REJECTED, 1, large),
         (DEAD_LETTERS, 1, kept),
+        (SEND_AGAIN, 1, kept),
         (STATE_WATCH, shards, state),
         (STATE_INCIDENTS, 1, state),
         (STATE_DELIVER, 1, state),

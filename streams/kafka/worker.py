@@ -28,11 +28,13 @@ from streams.delivery.dispatcher import Reached
 from streams.delivery.outbox import Outbox, Waiting
 from streams.kafka.agents import Agent, Companion, Holding, Message, Observer
 from streams.kafka.cutting import cut_report
-from streams.kafka.deliver import KafkaOutbox
+from streams.kafka.deliver import SCHEMAS as DELIVER_SCHEMAS
+from streams.kafka.deliver import SENDER_OF_ALERTS, KafkaOutbox
 from streams.kafka.faust_app import build_app
 from streams.kafka.giving_up import exit_at_once
 from streams.kafka.intake_process import IntakeProcess
 from streams.kafka.lease import Failpoint, Lane, Lease, no_failpoint
+from streams.kafka.send_again import ServedWithAsks
 from streams.kafka.status import OwnLane, PartitionStatus, newest_root, read_own
 from streams.kafka.topics import (
     ALERTS,
@@ -53,11 +55,9 @@ _LOOK_SECONDS = 5.0
 _SCHEMAS = {
     "watch": ("watch/6 by {shape}",),
     "incidents": ("incidents/7 by {shape}",),
-    "deliver": ("deliver/2", "deliver/1"),
+    "deliver": DELIVER_SCHEMAS,
 }
 """Of each agent's state: the version that is written, then the older ones that are read as well."""
-_INCIDENTS = "incidents-0"
-"""The sender of all alerts."""
 
 _log = structlog.get_logger(__name__)
 
@@ -271,12 +271,14 @@ class KafkaWorker:
                     root = await newest_root(self._settings, STATE_INCIDENTS)
             except (KafkaError, TimeoutError):  # whoever asks will ask again
                 return None
-            has_all = root is not None and holding.lease.taken_from(_INCIDENTS) >= root.outputs
+            has_all = root is not None and holding.lease.taken_from(SENDER_OF_ALERTS) >= root.outputs
             return root.reached if root is not None and has_all else None
 
         outbox = KafkaOutbox(self._parts.receivers_of, save, self._parts.is_past)
         holding = self._hold("deliver", partition, ALERTS, STATE_DELIVER, DEAD_LETTERS, outbox)
-        holding.run_companion(lambda: self._parts.open_delivery(outbox, reached))
+        holding.run_companion(
+            lambda: ServedWithAsks(self._settings, outbox, self._parts.open_delivery(outbox, reached))
+        )
         return holding
 
     def _hold(self, agent: str, partition: int, given: str, state: str, made: str, work: Work) -> Holding:

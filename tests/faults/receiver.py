@@ -17,6 +17,8 @@ class Receiver:
         self._bodies: list[dict[str, Any]] = []
         self._lock = threading.Lock()
         self.is_down = False
+        self.refuses = False
+        """For good: what is posted becomes a dead letter."""
         self.refused = 0
         self.on_post: Callable[[int], None] = lambda count: None
         receiver = self
@@ -39,9 +41,9 @@ class Receiver:
 
     def _take(self, key: str, body: dict[str, Any]) -> int:
         with self._lock:
-            if self.is_down:
+            if self.is_down or self.refuses:
                 self.refused += 1
-                return 503
+                return 503 if self.is_down else 401
             self._told.append((key, bool(body["possible_duplicate"])))
             self._bodies.append(body)
             count = len(self._told)

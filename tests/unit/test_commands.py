@@ -16,10 +16,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from detectors.events import Alert
 from streams.commands import app
 from streams.delivery.outbox import Outcome
 from streams.delivery.sqlite_outbox import SqliteOutbox
-from tests.contracts.alerts import FIRING
+from tests.contracts.alerts import FIRING, another
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = {"gpt-4o-mini": 0.15e-6, "house-7b": None}
@@ -167,25 +168,62 @@ def test_where_the_port_is_taken_the_sentence_names_the_setting() -> None:
     assert "address already in use; stop what listens there, or set http.port" in done.stderr
 
 
-def test_dead_letters_are_shown_with_their_answers_and_sent_again() -> None:
-    Path("config").mkdir()
-    Path("config/burstwatch.yaml").write_text("state: {path: burstwatch.db}")
-    assert "no state in burstwatch.db" in burstwatch("dead-letters").stderr
-    outbox = SqliteOutbox("burstwatch.db", lambda alert, told: ["pager"], lambda: 1_790_000_000.0)
+def refused(alert: Alert, receiver: str) -> None:
+    """Let the state file hold an alert that a receiver refused."""
+    outbox = SqliteOutbox("burstwatch.db", lambda alert, told: [receiver], lambda: 1_790_000_000.0)
     runtime = sqlite3.connect("burstwatch.db", isolation_level=None)
     outbox.prepare(runtime)
-    outbox.insert(runtime, [FIRING])
-    pending = outbox._next_for("pager")
+    outbox.insert(runtime, [alert])
+    pending = outbox._next_for(receiver)
     assert pending is not None
     outbox._settle(pending, Outcome("dead", None, "HTTP 401: no such key", 1))
     outbox.close()
+    runtime.close()
+
+
+@pytest.fixture
+def _pager() -> None:
+    Path("config").mkdir()
+    Path("config/burstwatch.yaml").write_text("state: {path: burstwatch.db}")
+    Path("config/routes.yaml").write_text("receivers: {pager: {type: console}}\ndefault: [pager]\n")
+
+
+@pytest.mark.usefixtures("_pager")
+def test_dead_letters_are_shown_with_their_answers_and_sent_again() -> None:
+    assert "no state in burstwatch.db" in burstwatch("dead-letters").stderr
+    refused(FIRING, "pager")
     line = "2026-09-21 14:13Z  pager  bw-5f0c2a9b #1 firing: HTTP 401: no such key\n"
     assert burstwatch("dead-letters").stdout == line
     assert burstwatch("dead-letters", "--send-again").stdout == line + "1 wait to be sent again\n"
     assert not burstwatch("dead-letters").stdout
+    outbox = SqliteOutbox("burstwatch.db", lambda alert, told: told, lambda: 1_790_000_000.0)
     assert outbox._next_for("pager") is not None
     outbox.close()
-    runtime.close()
+
+
+@pytest.mark.usefixtures("_pager")
+def test_some_dead_letters_are_chosen_by_the_beginning_of_an_id() -> None:
+    for alert in (FIRING, another(1), another(2), another(3)):
+        refused(alert, "pager")
+    chosen = burstwatch("dead-letters", "bw-5f", "bw-other-2", "--send-again").stdout
+    assert "bw-other-1" not in chosen
+    assert "2 wait to be sent again" in chosen
+    assert "bw-other-1" in burstwatch("dead-letters").stdout
+    for wrong, cure in (("bw-5f", "leave ids out to see all there are"), ("x", "leave ids out")):
+        done = burstwatch("dead-letters", wrong, "--send-again")
+        assert done.exit_code == 1
+        assert cure in done.stderr
+    assert "bw-other-1, bw-other-3; give more of it" in burstwatch("dead-letters", "bw-other").stderr
+
+
+@pytest.mark.usefixtures("_pager")
+def test_what_a_receiver_refused_that_is_no_more_is_not_sent_again_until_it_is_back() -> None:
+    refused(FIRING, "slack")
+    refused(another(1), "pager")
+    done = burstwatch("dead-letters", "--send-again")
+    assert "1 wait to be sent again" in done.stdout
+    assert "routes.yaml has no receiver slack any more; put it back" in done.stderr
+    assert "slack" in burstwatch("dead-letters").stdout
 
 
 FAILS = """

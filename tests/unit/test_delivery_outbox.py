@@ -151,32 +151,6 @@ async def test_a_dead_letter_is_kept_with_the_answer_and_holds_up_nothing(
     )
 
 
-@pytest.mark.parametrize(
-    ("words", "refused", "again"),
-    [
-        ([FIRING], [1], [1]),
-        ([FIRING, UPDATED], [1], [1]),
-        ([FIRING, UPDATED], [1, 2], [1, 2]),
-        ([FIRING, RESOLVED], [1], []),
-        ([FIRING, RESOLVED], [1, 3], [3]),
-    ],
-    ids=["open", "told of since", "refused since", "over", "over, and refused too"],
-)
-async def test_what_was_refused_can_be_sent_again_unless_it_is_over(
-    outbox: SqliteOutbox, runtime: sqlite3.Connection, words: list[Alert], refused: list[int], again: list[int]
-) -> None:
-    checkpoint(outbox, runtime, *words)
-    while (pending := await outbox.next_for("pager")) is not None:
-        is_refused = pending.alert.sequence in refused
-        await outbox.settle(pending, Outcome("dead", None, "HTTP 401", 1) if is_refused else SENT)
-    assert outbox.send_again() == len(again)
-    sent = []
-    while (pending := await outbox.next_for("pager")) is not None:
-        sent.append(pending.alert.sequence)
-        await outbox.settle(pending, SENT)
-    assert sent == again
-
-
 async def test_how_much_waits_and_since_when(outbox: SqliteOutbox, runtime: sqlite3.Connection, clock: Clock) -> None:
     assert (outbox.waiting().count, outbox.waiting().oldest_age_seconds) == (0, 0.0)
     checkpoint(outbox, runtime, FIRING)
