@@ -50,7 +50,6 @@ class UnitPrice(Detector, frozen=True, kw_only=True):
         warming = r.active_minutes < YOUNG_MINUTES
         gate = (hourly > self.least_usd_per_hour) & ~warming[:, None, None]
         gate &= (r.base[:, :, N] > 20)[:, :, None] & (seen.role == MODEL)[:, None, None]
-        # Of the shortest horizon: there a price that was cut or raised lately has moved for an hour, and no longer.
-        moves = np.maximum(r.scale[:, :1, only] / self.exact_within, 1.0)
+        moves = np.maximum(r.scale[:, :, only] / self.exact_within, 1.0)
         score = 100 * np.maximum(r.step[:, :, only], 0.0) / moves
         return None, judge(score, gate, warming, self.threshold, np.array([UNIT]), excess, hourly)
