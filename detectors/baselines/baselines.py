@@ -18,9 +18,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.baselines.bill import Bills, BillState, empty_bills, follow_bills
 from detectors.baselines.peaks import NOTHING, PeakState, empty_peaks, keep_peaks
 from detectors.baselines.rhythm import Beats, Rhythm, RhythmState, empty_rhythm, keep_rhythm
-from detectors.clock import MINUTES_PER_DAY
+from detectors.clock import MINUTES_PER_DAY, NEVER
 from detectors.compiled import compiled
 from detectors.minutes.totals import (
     GPU,
@@ -43,8 +44,8 @@ HORIZONS_MINUTES = (2, 5, 15, 60, 240)
 
 CHANNELS = ("input", "output", "cache", "mix", "share", "unit", "volume")
 """Logarithms of: input a request, output a request, list price of input over that without cache, list price of
-an input-equivalent token without cache, odds of a request of the service being the series', paid over list,
-dollars a minute."""
+an input-equivalent token without cache, odds of a request of the service being the series', paid over what is
+expected by the list (see :mod:`detectors.baselines.bill`), dollars a minute."""
 (C_INPUT, C_OUTPUT, C_CACHE, C_MIX, C_SHARE, C_UNIT, C_VOLUME) = range(len(CHANNELS))
 PEAKED = np.array([C_INPUT, C_OUTPUT, C_CACHE, C_MIX, C_SHARE, C_VOLUME])
 """The channels whose highest levels are remembered."""
@@ -64,6 +65,7 @@ _FEEDS_USUAL = (3, 4)
 _FADES_USUAL = (1, 2)
 USUAL_TAU_MINUTES = BASE_TAU_MINUTES[[*_FADES_USUAL]]
 """What a series usually costs a minute is remembered apart, by the clock: there silence is worth as much as traffic."""
+assert len(CHANNELS) == C_UNIT + 2  # noqa: S101 — the drivers before it have scales of their own
 _SPREAD = np.array([1.0, 2.0, 1.0, 0.3, np.nan, 0.001])
 """Variance for one request of the logarithms of input, output, cache, mix, unit price; a share's takes the rest.
 Requests come in sessions, some of them cold, some on another model: so few requests tell less than they count."""
@@ -104,6 +106,8 @@ class BaselineState(NamedTuple):
     usual_usd: NDArray[np.float32]
     """Exponentially weighted sums of dollars, (rows, 2): see :data:`USUAL_TAU_MINUTES`."""
     scale: NDArray[np.float32]
+    """What steps usually are, (rows, h, drivers); that of the unit price is in ``bills``."""
+    bills: BillState
     peaks: PeakState
     first: NDArray[np.int32]
     last: NDArray[np.int32]
@@ -190,10 +194,14 @@ class Baselines:
         tokens, gpu = known.sums[:, :, PAID], known.sums[:, :, GPU]
         np.multiply(tokens + gpu, RATE, out=known.usd)
         _ratios(known, known.level)
+        share = np.maximum(_LEARNED[np.minimum(known.passed, 5)], 1.0 / (known.active_minutes + 1))
+        bills = Bills(known.level[:, :, C_UNIT], known.scale[:, :, C_UNIT])
+        follow_bills(state.bills, known.series, known.sums, known.base, BASE_OF_HORIZON, share, bills)
         np.log(known.level, out=known.level)
         np.minimum(known.level[:, :, C_SHARE], MOST_ODDS, out=known.level[:, :, C_SHARE])
-        _learn(state, known, np.log(known.usd + QUIET_USD_PER_MINUTE))
-        keep_peaks(state.peaks, known.minute, known.series, known.low, known.reference)
+        _learn(state, known, share, np.log(known.usd + QUIET_USD_PER_MINUTE))
+        before = np.where(known.new, NEVER, known.minute - known.passed)
+        keep_peaks(state.peaks, known.minute, before, known.series, known.low, known.reference)
         usd = given.totals[:, PAID] + given.totals[:, GPU]
         requests = np.ascontiguousarray(given.totals[:, N])  # of one row as of many, or it is compiled twice
         late = given.late_row, given.late_age_minutes, np.ascontiguousarray(given.late_totals[:, N])
@@ -313,11 +321,10 @@ def error_of(channel: int, requests: float, whole_requests: float) -> float:
 
 
 @compiled
-def _learn(state: BaselineState, known: Known, volume: Floats) -> None:
+def _learn(state: BaselineState, known: Known, learned: Floats, volume: Floats) -> None:
     """Row by row: what steps usually are, as a series knew it; then it learns of the row."""
     for row in range(len(known.series)):
         series, whole = int(known.series[row]), int(known.whole[row])
-        share = max(_LEARNED[min(int(known.passed[row]), 5)], 1.0 / (int(known.active_minutes[row]) + 1))
         low, is_part = known.low[row], whole != row
         for h in range(_H):
             for d in range(_D):
@@ -333,13 +340,13 @@ def _learn(state: BaselineState, known: Known, volume: Floats) -> None:
             for p in range(_P):
                 if low[h, p] != low[h, p]:
                     low[h, p] = NOTHING
-        _learn_scale(state.scale[series], known.scale[row], known.step[row], share)
+        _learn_scale(state.scale[series], known.scale[row], known.step[row], learned[row])
 
 
 @compiled
 def _learn_scale(scale: NDArray[np.float32], found: NDArray[np.float32], step: Floats, share: float) -> None:
     for h in range(_H):
-        for d in range(_D):
+        for d in range(C_UNIT):
             usual, size = np.float64(scale[h, d]), abs(step[h, d])
             found[h, d] = scale[h, d]
             if size > 0:
@@ -350,7 +357,8 @@ def empty_baselines(rows: int) -> BaselineState:
     """Columns for so many series that were never seen."""
     return BaselineState(
         sums=np.zeros((rows, _H, _T)), base=np.zeros((rows, _B, _T), np.float32),
-        usual_usd=np.zeros((rows, _U), np.float32), scale=np.zeros((rows, _H, _D), np.float32),
+        usual_usd=np.zeros((rows, _U), np.float32), scale=np.zeros((rows, _H, C_UNIT), np.float32),
+        bills=empty_bills(rows),
         peaks=empty_peaks(rows, _H, _P),
         first=np.zeros(rows, np.int32), last=np.zeros(rows, np.int32), active_minutes=np.zeros(rows, np.int32),
         rhythm=empty_rhythm(rows),

@@ -28,20 +28,20 @@ class PeakState(NamedTuple):
     """Of the block before."""
     days: NDArray[np.float32]
     """Of all earlier blocks of each of the last days, each at its number's remainder, (rows, days, h, channels)."""
-    block: NDArray[np.int32]
 
 
 def empty_peaks(rows: int, horizons: int, channels: int) -> PeakState:
     """Columns for so many series that were never seen."""
     low = np.full((rows, horizons, channels), NOTHING, np.float32)
     days = np.full((rows, PEAK_DAYS, horizons, channels), NOTHING, np.float32)
-    return PeakState(low, low.copy(), days, np.full(rows, -1, np.int32))
+    return PeakState(low, low.copy(), days)
 
 
 @compiled
 def keep_peaks(
     state: PeakState,
     minute: NDArray[np.int32],
+    before: NDArray[np.int32],
     series: NDArray[np.int32],
     level: NDArray[np.float32],
     highest: NDArray[np.float32],
@@ -52,8 +52,8 @@ def keep_peaks(
     ----------
     state
         Changed.
-    minute, series
-        Of each row, shape (rows,).
+    minute, before, series
+        Of each row, and the minute in which its series was active last (a negative one, if never), shape (rows,).
     level
         Its levels, (rows, h, channels).
     highest
@@ -64,8 +64,9 @@ def keep_peaks(
         place = int(series[row])
         _highest(state, place, highest[row])
         block = int(minute[row]) // BLOCK_MINUTES
-        if int(state.block[place]) < block:
-            _turn_block(state, place, block)
+        known = max(int(before[row]) // BLOCK_MINUTES, -1)
+        if known < block:
+            _turn_block(state, place, known, block)
         now = state.now[place]
         for h in range(horizons):
             for c in range(channels):
@@ -87,12 +88,12 @@ def _highest(state: PeakState, place: int, highest: NDArray[np.float32]) -> None
 
 
 @compiled
-def _turn_block(state: PeakState, place: int, block: int) -> None:
+def _turn_block(state: PeakState, place: int, known: int, block: int) -> None:
     """A new block of hours begins: the block before last joins its day."""
-    known, day = int(state.block[place]) * BLOCK_MINUTES // MINUTES_PER_DAY, block * BLOCK_MINUTES // MINUTES_PER_DAY
-    for begun in range(max(known, day - PEAK_DAYS) + 1, day + 1):
+    of_known, day = known * BLOCK_MINUTES // MINUTES_PER_DAY, block * BLOCK_MINUTES // MINUTES_PER_DAY
+    for begun in range(max(of_known, day - PEAK_DAYS) + 1, day + 1):
         state.days[place, begun % PEAK_DAYS] = NOTHING
-    skipped = block - int(state.block[place]) > 1
+    skipped = block - known > 1
     now, before, peaks = state.now[place], state.before[place], state.days[place, day % PEAK_DAYS]
     horizons, channels = now.shape
     for h in range(horizons):
@@ -100,4 +101,3 @@ def _turn_block(state: PeakState, place: int, block: int) -> None:
             peaks[h, c] = max(peaks[h, c], max(now[h, c], before[h, c]) if skipped else before[h, c])
             before[h, c] = np.float32(NOTHING) if skipped else now[h, c]
             now[h, c] = NOTHING
-    state.block[place] = block

@@ -9,8 +9,17 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.baselines.baselines import C_INPUT, C_MIX, C_OUTPUT, C_VOLUME, CHANNELS, HORIZONS_MINUTES, TAU_MINUTES
-from detectors.baselines.drivers import contributions
+from detectors.baselines.baselines import (
+    C_INPUT,
+    C_MIX,
+    C_OUTPUT,
+    C_UNIT,
+    C_VOLUME,
+    CHANNELS,
+    HORIZONS_MINUTES,
+    TAU_MINUTES,
+)
+from detectors.baselines.drivers import UNIT, contributions
 from detectors.events import DRIVERS
 from detectors.forest.features import FEATURES, features_of
 from detectors.intake.prices import NANO
@@ -164,7 +173,7 @@ def _candidates(
             float(r.usd_per_minute[row, horizon]) * 60,
             {name: part / NANO for name, part in zip(DRIVERS, parts[row].tolist(), strict=True) if part},
             leading_features(features[row]),
-            _level(before[row], driver),
+            _level(before[row], driver) if driver != UNIT else _usual_price(after[row], seen, row, horizon),
             _level(after[row], driver),
             int(seen.active_minutes_since_deployment[row]),
             kind=detector.kind,
@@ -227,6 +236,11 @@ def _level(totals: Floats, driver: int) -> float:
     """The driver's plain number: tokens a request, dollars a million input tokens, paid over list."""
     above, below, scale = _PLAIN.get(DRIVERS[driver], (N, N, 0.0))
     return float(scale * totals[above] / max(totals[below], 1e-9)) if scale else 0.0
+
+
+def _usual_price(after: Floats, seen: Seen, row: int, horizon: int) -> float:
+    """What would be paid over list at the usual price, tokens being mixed as they are."""
+    return _level(after, UNIT) * float(np.exp(-seen.residuals.step[row, horizon, C_UNIT]))
 
 
 def leading_features(values: NDArray[np.float32], how_many: int = 5) -> dict[str, float]:

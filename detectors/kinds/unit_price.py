@@ -1,9 +1,10 @@
 """The price paid against the list price.
 
 Catches: a discount that ended, a price raised, a tier left. Nearly free of chance: a ratio of prices has no
-reason to move by itself. Where it does (writes to a cache that events do not count, a discount on some requests, a
-price for long prompts), the list does not say what is paid, and a rise must be as many times larger as the ratio
-usually moves more than an exact one. It is judged by service and model, and told of by model, since prices are.
+reason to move by itself. Where bills weigh kinds of tokens otherwise than the list (writes to a cache that events do
+not count), the series has learned how (:mod:`detectors.baselines.bill`). Where the ratio moves all the same (a discount
+on some requests, a price for long prompts), a rise must be as many times larger as it usually moves more than an exact
+one. It is judged by service and model, and told of by model, since prices are.
 Misses: models that are not in the price list (their ratio is one by definition).
 """
 
@@ -50,7 +51,6 @@ class UnitPrice(Detector, frozen=True, kw_only=True):
         warming = r.active_minutes < YOUNG_MINUTES
         gate = (hourly > self.least_usd_per_hour) & ~warming[:, None, None]
         gate &= (r.base[:, :, N] > 20)[:, :, None] & (seen.role == MODEL)[:, None, None]
-        # Of the shortest horizon: there a price that was cut or raised lately has moved for an hour, and no longer.
-        moves = np.maximum(r.scale[:, :1, only] / self.exact_within, 1.0)
+        moves = np.maximum(r.scale[:, :, only] / self.exact_within, 1.0)
         score = 100 * np.maximum(r.step[:, :, only], 0.0) / moves
         return None, judge(score, gate, warming, self.threshold, np.array([UNIT]), excess, hourly)

@@ -24,7 +24,7 @@ from detectors.state.pages import Pages, Part
 from streams.tally import Tally
 from streams.written import Written
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 """Of the tables and of the states in them: raise it with every change of either. Others are refused, never misread."""
 
 _RESTORE = "restore it from a backup, or move it away to begin anew"

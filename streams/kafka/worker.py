@@ -53,7 +53,7 @@ STOP_SECONDS = 60.0
 _LOOK_SECONDS = 5.0
 
 _SCHEMAS = {
-    "watch": ("watch/6 by {shape}",),
+    "watch": ("watch/7 by {shape}",),
     "incidents": ("incidents/7 by {shape}",),
     "deliver": DELIVER_SCHEMAS,
 }
