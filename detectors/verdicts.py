@@ -88,7 +88,9 @@ class Detector(Kind, frozen=True, kw_only=True):
     natural_per_week
         Episodes a week and organisation at the threshold that nothing caused, as measured elsewhere: the prior.
     tail
-        By how much the score must rise for such episodes to become e times rarer.
+        By how much the score must rise for such episodes to become e times rarer, just above the threshold.
+    tail_shape
+        How much longer that becomes for each unit that the score rises: 0 where they go on becoming rarer at that rate.
     budget_share
         The share of the page budget that this detector may use.
     """
@@ -117,6 +119,7 @@ class Detector(Kind, frozen=True, kw_only=True):
     threshold: Annotated[float, Meta(gt=0)] = 5.0
     natural_per_week: Annotated[float, Meta(gt=0)] = 1.0
     tail: Annotated[float, Meta(gt=0)] = 1.0
+    tail_shape: Annotated[float, Meta(ge=0, le=1)] = 0.0
     budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.2
 
     def start(self) -> Any:  # noqa: ANN401 — each kind has a state of its own

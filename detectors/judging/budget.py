@@ -1,8 +1,10 @@
 """The page budget: which score a detector must reach so that the promised number of pages is kept.
 
 Each detector ships a prior: how many natural episodes a week it sees at its threshold, measured on other
-organisations, and how fast they become rarer with the score. An organisation of more services sees as many more. What
-it shows itself (episodes that were not worth a page) moves the rate; the prior is worth two weeks.
+organisations, and how fast they become rarer with the score. The tail is a generalised Pareto one, as that of what
+exceeds a high threshold (Pickands, 1975): exponential where its shape is zero, else the heavier the further out. An
+organisation of more services sees as many more episodes. What it shows itself (episodes that were not worth a page)
+moves the rate; the prior is worth two weeks. Of the tail it can show little: what is far out pages, and has a cause.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ _PRIOR_SERVICES = 40
 _KEPT_IN_HAND = 0.9
 """A promise is an upper bound: aim for nine tenths of it."""
 _SETTLED_MINUTES = 2 * MINUTES_PER_DAY
+_NO_SHAPE = 1e-12
+"""Below this, numbers do not tell a tail from an exponential one."""
 
 
 class Promise(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -243,7 +247,7 @@ class Budget:
     def expected_per_week(self, state: BudgetState, minute: int, detector: Detector, score: float) -> float:
         """How many episodes a week of this score or more are to be expected by chance."""
         rate = self.natural_per_week(state, minute, detector)
-        return rate * math.exp(-min(max(score - detector.threshold, 0.0) / detector.tail, 700.0))
+        return rate * _part_beyond(detector, score)
 
     def is_worth_a_page(
         self,
@@ -282,3 +286,9 @@ class Budget:
     def detector(self, title: str) -> Detector:
         """Return a detector by its title."""
         return self._detectors[title]
+
+
+def _part_beyond(detector: Detector, score: float) -> float:
+    """The part of a detector's natural episodes that reach a score."""
+    tails, shape = max(score - detector.threshold, 0.0) / detector.tail, detector.tail_shape
+    return math.exp(-math.log1p(shape * tails) / shape if shape > _NO_SHAPE else -tails)

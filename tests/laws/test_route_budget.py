@@ -155,7 +155,7 @@ def shown(budget: Budget, seen: Episodes) -> BudgetState:
 
 def rate_of_pages(budget: Budget, state: BudgetState, detector: Detector, routes: tuple[str, ...]) -> float:
     """How often a week a detector pages by chance down some routes, before they are told from others."""
-    scores = [detector.threshold + detector.tail * tenth / 10 for tenth in range(120)]
+    scores = [detector.threshold + detector.tail * (1.06**step - 1) for step in range(120)]
     paging = (s for s in scores if budget.is_worth_a_page(state, NOW, detector, s, routes=routes))
     return budget.expected_per_week(state, NOW, detector, next(paging))
 
