@@ -169,7 +169,8 @@ class Life:
         if feedback.decision == "false" and incident.first.is_by_chance and not counted:
             first = incident.first
             routes = self._routes(state, first, incident.intent)
-            self._budget.observe(state.budget, first.minute, first.detector, incident.place, first.team, routes)
+            told = state.budget, first.minute, first.detector, incident.place, first.team, routes
+            self._budget.observe(*told, is_false_page=incident.severity == "page")
         return [self._alert(state, incident, minute, "updated" if still_open else "resolved")]
 
     def end_quiet(self, state: Lives, through: int) -> list[Alert]:

@@ -116,6 +116,8 @@ class BudgetState(msgspec.Struct):
     """How many services spent anything in a day, as of some time within the last hour."""
     sized_up_hour: int | None = None
     episodes: dict[str, float] = msgspec.field(default_factory=dict)
+    false_pages: dict[str, float] = msgspec.field(default_factory=dict)
+    """Those of the episodes that paged and that somebody called false, by detector."""
     team_episodes: dict[str, float] = msgspec.field(default_factory=dict)
     route_episodes: dict[str, RouteEpisodes] = msgspec.field(default_factory=dict)
     last_episode_day: dict[str, int] = msgspec.field(default_factory=dict)
@@ -184,9 +186,17 @@ class Budget:
             state.sized_up_hour, state.services = hour, services_of_a_day()
 
     def observe(
-        self, state: BudgetState, minute: int, detector: str, place: str, team: str = "", routes: tuple[str, ...] = ()
+        self,
+        state: BudgetState,
+        minute: int,
+        detector: str,
+        place: str,
+        team: str = "",
+        routes: tuple[str, ...] = (),
+        *,
+        is_false_page: bool = False,
     ) -> None:
-        """Count an episode that was not worth a page: at most one a day and place."""
+        """Count an episode that was not worth a page, or a page that was false: at most one a day and place."""
         if state.began is None or minute - state.began < _SETTLED_MINUTES:
             return
         key, day = f"{detector}\x1f{place}", minute // MINUTES_PER_DAY
@@ -194,6 +204,7 @@ class Budget:
             lately = {known: at for known, at in state.last_episode_day.items() if at >= day - 1}
             state.last_episode_day = {**lately, key: day}
             state.episodes[detector] = state.episodes.get(detector, 0.0) + 1
+            state.false_pages[detector] = state.false_pages.get(detector, 0.0) + is_false_page
             state.team_episodes[team] = state.team_episodes.get(team, 0.0) + 1
             self._observe_by_route(state, detector, routes)
 
@@ -236,13 +247,24 @@ class Budget:
         return sum(rate * episodes.part_of(title) for title, rate in natural.items() if title in taken)
 
     def natural_per_week(self, state: BudgetState, minute: int, detector: Detector) -> float:
-        """Natural episodes a week at the detector's threshold, as known by now."""
+        """Natural episodes a week at the detector's threshold, as known by now.
+
+        Those that page are not seen to be natural. As many are believed to as the detector's share of the promise lets
+        through, or as somebody has called false, if those are more; and all, where there are fewer than that.
+        """
         weeks = 0.0
         if state.began is not None:
             weeks = max(minute - state.began - _SETTLED_MINUTES, 0) / MINUTES_PER_WEEK
-        seen = state.episodes.get(detector.title, 0.0)
+        seen, false = state.episodes.get(detector.title, 0.0), state.false_pages.get(detector.title, 0.0)
         prior = detector.natural_per_week * max(state.services / _PRIOR_SERVICES, 1.0)
-        return (seen + _PRIOR_WEEKS * prior) / (_PRIOR_WEEKS + weeks)
+        known, let_through = seen + _PRIOR_WEEKS * prior, self._let_through(detector)
+        if known < _PRIOR_WEEKS * let_through:
+            return known / _PRIOR_WEEKS
+        return (known + max(weeks * let_through - false, 0.0)) / (_PRIOR_WEEKS + weeks)
+
+    def _let_through(self, detector: Detector) -> float:
+        """How many natural episodes a week may page."""
+        return detector.budget_share * _KEPT_IN_HAND * self._promise.pages_per_week
 
     def expected_per_week(self, state: BudgetState, minute: int, detector: Detector, score: float) -> float:
         """How many episodes a week of this score or more are to be expected by chance."""
@@ -264,9 +286,9 @@ class Budget:
         among those of each such route that it goes down. A route's promise is shared by the detectors it may take.
         """
         expected = self.expected_per_week(state, minute, detector, score)
-        share = detector.budget_share * _KEPT_IN_HAND
-        if expected > share * self._promise.pages_per_week:
+        if expected > self._let_through(detector):
             return False
+        share = detector.budget_share * _KEPT_IN_HAND
         own = self._promise.teams.get(team)
         if own is not None and expected * self._part_of(state, team) > share * own.pages_per_week:
             return False

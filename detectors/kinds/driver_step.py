@@ -31,7 +31,7 @@ class DriverStep(Detector, frozen=True, kw_only=True):
     roles: ClassVar[tuple[int, ...]] = (SERVICE,)
     follows_deployments: ClassVar[bool] = True
     threshold: Annotated[float, Meta(gt=0)] = 1.0
-    natural_per_week: Annotated[float, Meta(gt=0)] = 2.0
+    natural_per_week: Annotated[float, Meta(gt=0)] = 1.5
     tail: Annotated[float, Meta(gt=0)] = 0.35
     tail_shape: Annotated[float, Meta(ge=0, le=1)] = 0.5
     budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.35

@@ -26,7 +26,7 @@ class NewModel(Detector, frozen=True, kw_only=True):
     roles: ClassVar[tuple[int, ...]] = (SERVICE,)
     names_its_driver: ClassVar[bool] = True
     threshold: Annotated[float, Meta(gt=0)] = 0.25
-    natural_per_week: Annotated[float, Meta(gt=0)] = 0.3
+    natural_per_week: Annotated[float, Meta(gt=0)] = 0.25
     tail: Annotated[float, Meta(gt=0)] = 0.15
     budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.09
     most_models: Annotated[int, Meta(ge=2)] = 2

@@ -32,7 +32,7 @@ class RangeBreak(Detector, frozen=True, kw_only=True):
     kind: ClassVar[str] = "range_break"
     roles: ClassVar[tuple[int, ...]] = (SERVICE, PRINCIPAL)
     threshold: Annotated[float, Meta(gt=0)] = 1.0
-    natural_per_week: Annotated[float, Meta(gt=0)] = 2.0
+    natural_per_week: Annotated[float, Meta(gt=0)] = 2.2
     tail: Annotated[float, Meta(gt=0)] = 0.4
     budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.26
     least_spread: Annotated[float, Meta(gt=0)] = 0.15

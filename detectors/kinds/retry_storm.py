@@ -34,7 +34,7 @@ class RetryStorm(Detector, frozen=True, kw_only=True):
     names_its_driver: ClassVar[bool] = True
     blames_deployments: ClassVar[bool] = False
     threshold: Annotated[float, Meta(gt=0)] = 2.0
-    natural_per_week: Annotated[float, Meta(gt=0)] = 0.1
+    natural_per_week: Annotated[float, Meta(gt=0)] = 0.2
     tail: Annotated[float, Meta(gt=0)] = 1.6
     budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.03
     least_error_share: Annotated[float, Meta(gt=0, lt=1)] = 0.3

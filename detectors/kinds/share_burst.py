@@ -29,7 +29,7 @@ class ShareBurst(Detector, frozen=True, kw_only=True):
     roles: ClassVar[tuple[int, ...]] = (PRINCIPAL,)
     about_principals: ClassVar[bool] = True
     threshold: Annotated[float, Meta(gt=0)] = 1.5
-    natural_per_week: Annotated[float, Meta(gt=0)] = 0.4
+    natural_per_week: Annotated[float, Meta(gt=0)] = 0.1
     tail: Annotated[float, Meta(gt=0)] = 0.8
     budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.08
     least_minutes: Annotated[int, Meta(ge=1)] = 15

@@ -1,8 +1,9 @@
 """A service too young to have a past, whose requests are unlike those of all other services on the same model.
 
 Catches: a batch, a loop or a runaway prompt on a service that was silent until now: it is held against what requests
-to its model are over the organisation. Misses: young services whose requests have the usual sizes, and models that
-few services use. A service with a past is compared with that, by the other kinds.
+to its model are over the organisation. Misses: young services whose requests have the usual sizes, models that few
+services use, and the first two days of an organisation, in which all services are young. A service with a past is
+compared with that, by the other kinds.
 """
 
 from __future__ import annotations
@@ -49,9 +50,10 @@ class Cohort(msgspec.Struct):
 
 
 class UnlikePeersState(msgspec.Struct):
-    """Cohorts by model."""
+    """Cohorts by model, and the first minute of which anything was told."""
 
     cohorts: dict[int, Cohort]
+    began: int | None = None
 
 
 class UnlikePeers(Detector, frozen=True, kw_only=True):
@@ -62,7 +64,7 @@ class UnlikePeers(Detector, frozen=True, kw_only=True):
     roles: ClassVar[tuple[int, ...]] = (MODEL,)
     names_its_driver: ClassVar[bool] = True
     threshold: Annotated[float, Meta(gt=0)] = 2.0
-    natural_per_week: Annotated[float, Meta(gt=0)] = 1.25
+    natural_per_week: Annotated[float, Meta(gt=0)] = 1.75
     tail: Annotated[float, Meta(gt=0)] = 0.45
     budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.04
     least_examples: Annotated[int, Meta(ge=2)] = 50
@@ -76,12 +78,16 @@ class UnlikePeers(Detector, frozen=True, kw_only=True):
     def step(self, state: UnlikePeersState, seen: Seen) -> tuple[UnlikePeersState, Verdicts]:
         """Judge the young models of services minute by minute, and learn from the examples of each minute after it."""
         above, spreads = np.zeros((2, len(seen), len(HORIZONS_MINUTES), 2))
-        young, examples = self._young(seen), self._examples(seen)
+        if not len(seen):
+            return state, self._judge(seen, np.zeros(0, bool), above, spreads)
+        minute = seen.residuals.minute
+        began = int(minute[0]) if state.began is None else state.began
+        young, examples = self._young(seen) & (minute - began >= SETTLED_MINUTES), self._examples(seen)
         cohorts = {number: msgspec.structs.replace(c, mean=[*c.mean], squares=[*c.squares])
                    for number, c in state.cohorts.items()}  # fmt: skip
         asked, before = self._go_through(cohorts, seen, np.flatnonzero(young), np.flatnonzero(examples))
         above[asked], spreads[asked] = _compare(before, seen, asked)
-        return UnlikePeersState(cohorts), self._judge(seen, young, above, spreads)
+        return UnlikePeersState(cohorts, began), self._judge(seen, young, above, spreads)
 
     def wants(self, seen: Seen) -> NDArray[np.bool_]:
         """Examples to learn from, and young models of services that cost enough."""

@@ -27,7 +27,7 @@ class VolumeBurst(Detector, frozen=True, kw_only=True):
 
     kind: ClassVar[str] = "volume_burst"
     threshold: Annotated[float, Meta(gt=0)] = 1.0
-    natural_per_week: Annotated[float, Meta(gt=0)] = 1.5
+    natural_per_week: Annotated[float, Meta(gt=0)] = 2.2
     tail: Annotated[float, Meta(gt=0)] = 0.4
     budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.06
     least_excess_usd: Annotated[float, Meta(ge=0)] = 10.0

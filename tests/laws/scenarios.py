@@ -48,6 +48,8 @@ class Scenario:
     """For how long it is itself news to the kind that a series began."""
     companions: int = 0
     """How many other services, each a little restless, the kind learns of the usual from."""
+    joins_minutes: int = 0
+    """For how long the companions are alone at first."""
     every_minutes: int = EVERY_MINUTES
     """How often there are rows."""
     clumps: bool = False
@@ -103,7 +105,7 @@ SCENARIOS: dict[str, Scenario] = {
     "unpriced_model": Scenario(_TALK, {"model": "nobody-priced-this"}, "model_mix", warm_minutes=60, warms=False),
     "unlike_peers": Scenario(
         _TALK, {"input_tokens": 360_000}, "input_per_request",
-        warm_minutes=40 * 60, warms=False, detector={"least_examples": 3}, companions=8,
+        warm_minutes=50 * 60, warms=False, detector={"least_examples": 3}, companions=8, joins_minutes=10 * 60,
     ),
     "odd_mixture": Scenario(
         _BUSY, {"input_tokens": 3_600_000, "output_tokens": 480_000, "errors": 400}, "input_per_request",
@@ -165,6 +167,8 @@ class Trial:
         self.feed(self._payloads(minute, rows))
 
     def _payloads(self, minute: int, rows: Sequence[Event]) -> Iterator[bytes]:
+        if minute < START + self.scenario.joins_minutes:
+            rows = []
         if self.scenario.clumps:
             rows = [
                 _clump(event, minute) if event["requests"] == self.scenario.usual["requests"] else event

@@ -1,15 +1,16 @@
-"""The tail of natural scores: how the bar of a page follows from it."""
+"""The budget: how the bar of a page follows from the tail of natural scores, and that the promise is kept."""
 
 from __future__ import annotations
 
 import math
+import random
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.clock import MINUTES_PER_DAY
+from detectors.clock import MINUTES_PER_DAY, MINUTES_PER_WEEK
 from detectors.judging.budget import Budget, BudgetState, PageBudget
 from detectors.kinds import KINDS
 from detectors.kinds.driver_step import DriverStep
@@ -102,3 +103,40 @@ def test_a_pilot_may_have_a_tail_of_its_own() -> None:
         budget.expected_per_week(BudgetState(), NOW, budget.detector(title), 3.0) for title in ("driver_step", "pilot")
     ]
     assert said[0] > 2 * said[1]
+
+
+WEEKS_A_QUARTER, QUARTERS = 13, 4
+
+
+def pages_per_week_by_quarter(services: int, luck: random.Random, *, calls_them_false: bool) -> list[float]:
+    """What pages in a year in which all that is odd comes by chance, as often and as far out as is believed of it."""
+    budget, state = Budget(PageBudget(), DETECTORS), BudgetState(began=0, services=services)
+    minutes = WEEKS_A_QUARTER * QUARTERS * MINUTES_PER_WEEK
+    episodes = [
+        (luck.randrange(minutes), one, luck.random())
+        for one in DETECTORS
+        for _ in range(round(one.natural_per_week * services / 40 * WEEKS_A_QUARTER * QUARTERS))
+    ]
+    paged = [0] * QUARTERS
+    for number, (minute, one, beyond) in enumerate(sorted(episodes, key=lambda episode: episode[0])):
+        shape = one.tail_shape
+        tails = (beyond**-shape - 1) / shape if shape else -math.log(beyond)
+        is_page = budget.is_worth_a_page(state, minute, one, one.threshold + one.tail * tails)
+        paged[minute * QUARTERS // minutes] += is_page
+        if calls_them_false or not is_page:
+            budget.observe(state, minute, one.title, str(number), is_false_page=is_page)
+    return [pages / WEEKS_A_QUARTER for pages in paged]
+
+
+@pytest.mark.parametrize("calls_them_false", [False, True])
+@pytest.mark.parametrize("services", [40, 320])
+def test_a_promise_is_kept_all_year_whether_or_not_anybody_says_what_was_false(
+    services: int, calls_them_false: bool
+) -> None:
+    """What pages is not seen to be natural: were it forgotten, the bar would sink from quarter to quarter."""
+    years = [
+        pages_per_week_by_quarter(services, random.Random(seed), calls_them_false=calls_them_false) for seed in range(8)
+    ]
+    by_quarter = [sum(quarter) / len(years) for quarter in zip(*years, strict=True)]
+    assert max(by_quarter) <= 1.1 * PageBudget().pages_per_week
+    assert min(by_quarter) >= 0.5 * PageBudget().pages_per_week, "and most of it is used"
