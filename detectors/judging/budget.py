@@ -24,8 +24,6 @@ _WEEKS = {"day": 1 / 7, "week": 1.0, "month": 30.4 / 7}
 _PRIOR_WEEKS = 2.0
 _PRIOR_SERVICES = 40
 """Priors are of organisations of so many services; smaller ones are taken to be as large."""
-_KEPT_IN_HAND = 0.9
-"""A promise is an upper bound: aim for nine tenths of it."""
 _SETTLED_MINUTES = 2 * MINUTES_PER_DAY
 _NO_SHAPE = 1e-12
 """Below this, numbers do not tell a tail from an exponential one."""
@@ -264,7 +262,7 @@ class Budget:
 
     def _let_through(self, detector: Detector) -> float:
         """How many natural episodes a week may page."""
-        return detector.budget_share * _KEPT_IN_HAND * self._promise.pages_per_week
+        return detector.budget_share * self._promise.pages_per_week
 
     def expected_per_week(self, state: BudgetState, minute: int, detector: Detector, score: float) -> float:
         """How many episodes a week of this score or more are to be expected by chance."""
@@ -288,7 +286,7 @@ class Budget:
         expected = self.expected_per_week(state, minute, detector, score)
         if expected > self._let_through(detector):
             return False
-        share = detector.budget_share * _KEPT_IN_HAND
+        share = detector.budget_share
         own = self._promise.teams.get(team)
         if own is not None and expected * self._part_of(state, team) > share * own.pages_per_week:
             return False

@@ -44,7 +44,7 @@ class OddMixture(Detector, frozen=True, kw_only=True):
     kind: ClassVar[str] = "odd_mixture"
     pooled: ClassVar[bool] = True
     threshold: Annotated[float, Meta(gt=0)] = 0.66
-    natural_per_week: Annotated[float, Meta(gt=0)] = 0.4
+    natural_per_week: Annotated[float, Meta(gt=0)] = 3.0
     tail: Annotated[float, Meta(gt=0)] = 0.02
     budget_share: Annotated[float, Meta(gt=0, le=1)] = 0.01
     trees: Annotated[int, Meta(ge=10, le=1000)] = 100
