@@ -18,7 +18,7 @@ from streams.kafka.checkpoint import Root
 from streams.kafka.client import new_consumer, records_between
 from streams.kafka.deliver import SENDER_OF_ALERTS
 from streams.kafka.lease import SEQUENCE_HEADER
-from streams.kafka.looking import read_outbox
+from streams.kafka.saved_outbox import read_outbox
 from streams.kafka.status import newest_root, places_of
 from streams.kafka.topics import ALERTS, STATE_INCIDENTS
 from streams.last_words import LastWords, newest_of_each

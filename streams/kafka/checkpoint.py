@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import MutableMapping
 
 import msgspec
-from aiokafka import TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 
 from detectors.state.pages import Pages
 from streams.configuration.kafka_settings import KafkaSettings
@@ -96,8 +96,13 @@ async def read_up_to(settings: KafkaSettings, place: TopicPartition, mark: bytes
         while records.get(OWNER) != mark:
             for found in (await consumer.getmany(timeout_ms=1000)).values():
                 for record in found:
-                    if record.value is None:
-                        records.pop(record.key, None)
-                    else:
-                        records[record.key] = record.value
+                    keep_newest(records, record)
     return records
+
+
+def keep_newest(records: dict[bytes, bytes], record: ConsumerRecord) -> None:
+    """Let a record of the topic take the place of what was known of its key; one without a value removes it."""
+    if record.value is None:
+        records.pop(record.key, None)
+    else:
+        records[record.key] = record.value

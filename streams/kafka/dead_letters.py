@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from streams.configuration.kafka_settings import KafkaSettings
 from streams.delivery.outbox import DeadLetter
 from streams.kafka.deliver import Asked
-from streams.kafka.looking import read_outbox
+from streams.kafka.saved_outbox import read_outbox
 from streams.kafka.send_again import asked_for
 
 

@@ -13,11 +13,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from detectors.state.pages import Part
 from streams.configuration.kafka_settings import KafkaSettings
-from streams.kafka import looking
+from streams.kafka import saved_outbox
 from streams.kafka.alerts import read_alerts
 from streams.kafka.deliver import SENDER_OF_ALERTS
 from streams.kafka.lease import LeaseLostError, Place
-from streams.kafka.looking import read_outbox
+from streams.kafka.saved_outbox import read_outbox
 from streams.kafka.topics import ALERTS, create_topics
 from tests.contracts.alerts import FIRING, GROWN, RESOLVED, UPDATED, another
 from tests.kafka.delivering import LONG_HOURS, Owner, forget_before, send, send_alerts
@@ -163,7 +163,7 @@ async def test_a_checkpoint_of_which_compaction_took_parts_is_read_again(
     owner = await Owner(kafka).acquire()
     await owner.take(OTHER)
     await owner.lease.release()
-    read, looked = looking._records_up_to, 0
+    read, looked = saved_outbox._records_up_to, 0
 
     async def torn(consumer: AIOKafkaConsumer, place: TopicPartition, end: int) -> dict[bytes, bytes]:
         nonlocal looked
@@ -171,11 +171,11 @@ async def test_a_checkpoint_of_which_compaction_took_parts_is_read_again(
         records = await read(consumer, place, end)
         return records if looked == 3 else {key: value for key, value in records.items() if b"incident/" not in key}
 
-    monkeypatch.setattr(looking, "_records_up_to", torn)
+    monkeypatch.setattr(saved_outbox, "_records_up_to", torn)
     seen = await read_outbox(kafka)
     assert seen is not None
     assert (looked, len(seen.outbox.last_words())) == (3, 1)
-    monkeypatch.setattr(looking, "_WHOLE_SECONDS", 0.0)
+    monkeypatch.setattr(saved_outbox, "_WHOLE_SECONDS", 0.0)
     with pytest.raises(LookupError, match="could not be read as a whole: try again"):
         await read_outbox(kafka)
 

@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from detectors.events import Alert
 from detectors.state.pages import Pages
 from streams.configuration.kafka_settings import KafkaSettings
-from streams.kafka.checkpoint import FORMAT, ROOT, Root, pages_in
+from streams.kafka.checkpoint import FORMAT, ROOT, Root, keep_newest, pages_in
 from streams.kafka.client import new_consumer, records_between
 from streams.kafka.deliver import SCHEMAS, KafkaOutbox
 from streams.kafka.lease import REBUILD
@@ -87,10 +87,7 @@ async def _records_up_to(consumer: AIOKafkaConsumer, place: TopicPartition, end:
     async for record in records_between(consumer, place, first, end):
         if record.offset >= end:
             break
-        if record.value is None:
-            records.pop(record.key, None)
-        else:
-            records[record.key] = record.value
+        keep_newest(records, record)
     return records
 
 
