@@ -54,7 +54,7 @@ _LOOK_SECONDS = 5.0
 
 _SCHEMAS = {
     "watch": ("watch/7 by {shape}",),
-    "incidents": ("incidents/7 by {shape}",),
+    "incidents": ("incidents/8 by {shape}",),
     "deliver": DELIVER_SCHEMAS,
 }
 """Of each agent's state: the version that is written, then the older ones that are read as well."""
