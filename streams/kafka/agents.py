@@ -165,11 +165,9 @@ class Holding:
         took = {"acquire_seconds": round(acquired - began, 2), "load_seconds": round(self._saved_at - acquired, 2)}
         _log.info("partition_held", partition=self.lease.lane.name, **took)
         while True:
-            any_wait = await self.lease.until_outputs_wait(self._settings.output_seconds)
+            await asyncio.sleep(self._settings.output_seconds)
             if not self._resting:
                 await asyncio.shield(self._guarded(self._write()))
-            if any_wait:  # so that one transaction serves many outputs
-                await asyncio.sleep(self._settings.output_seconds)
 
     async def _write(self) -> None:
         """Save the state if it is time to, else send the outputs that wait."""

@@ -24,7 +24,6 @@ Any failure raises and the lease is lost: the process must exit and be started a
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
@@ -154,7 +153,6 @@ class Lease:
         self._outputs = 0
         self._emitted = 0
         self._waiting: list[_Output] = []
-        self._any_waits = asyncio.Event()
         self._written = Written()
         self._saved_offset = -1
         self._barrier = SnapshotBarrier()
@@ -228,17 +226,9 @@ class Lease:
         for output in work():
             if self._outputs >= self._emitted:
                 self._waiting.append(_Output(self._outputs, output, place.came_ms))
-                self._any_waits.set()
             self._outputs += 1
         self._next_sequence[place.sender] = place.sequence + 1
         return True
-
-    async def until_outputs_wait(self, most_seconds: float) -> bool:
-        """Wait until there are outputs to send, but not for longer than so many seconds; tell whether there are."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(most_seconds):
-                await self._any_waits.wait()
-        return self._any_waits.is_set()
 
     async def emit(self) -> None:
         """Send the outputs that wait, if any."""
@@ -251,7 +241,6 @@ class Lease:
 
     def _take_waiting(self) -> list[_Output]:
         outputs, self._waiting = self._waiting, []
-        self._any_waits.clear()
         return outputs
 
     @property

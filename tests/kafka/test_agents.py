@@ -93,11 +93,6 @@ class DeafLease:
             await asyncio.Event().wait()
         return {}
 
-    async def until_outputs_wait(self, most_seconds: float) -> bool:
-        """There are none."""
-        await asyncio.sleep(most_seconds)
-        return False
-
     async def emit(self) -> None:
         """There is nothing to send."""
 
