@@ -38,15 +38,28 @@ class LastWords(msgspec.Struct, frozen=True):
         LookupError
             If there is none, or there are several; the sentence says which.
         """
-        found = sorted(alert.alert_id for alert in self.alerts if alert.alert_id.startswith(beginning))
-        if beginning in found:
-            found = [beginning]
-        if len(found) == 1:
-            return next(alert for alert in self.alerts if alert.alert_id == found[0])
-        if not found:
-            older = self.missing or self.missing_ends
-            raise LookupError(f"no alert's id begins with {beginning!r}" + (f": {older}" if older else ""))
-        raise LookupError(f"{len(found)} alerts' ids begin with {beginning!r}: {_some(found)}; give more of it")
+        older = self.missing or self.missing_ends
+        none = f"no alert's id begins with {beginning!r}" + (f": {older}" if older else "")
+        alert_id = meant_by(beginning, (alert.alert_id for alert in self.alerts), none)
+        return next(alert for alert in self.alerts if alert.alert_id == alert_id)
+
+
+def meant_by(beginning: str, ids: Iterable[str], none: str) -> str:
+    """Return the one id that begins so, or is just that.
+
+    Raises
+    ------
+    LookupError
+        If there is none, in the words of ``none``, or there are several.
+    """
+    found = sorted({one for one in ids if one.startswith(beginning)})
+    if beginning in found:
+        return beginning
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise LookupError(none)
+    raise LookupError(f"{len(found)} alerts' ids begin with {beginning!r}: {_some(found)}; give more of it")
 
 
 def newest_of_each(alerts: Iterable[Alert]) -> tuple[Alert, ...]:

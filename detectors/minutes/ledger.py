@@ -271,10 +271,10 @@ def _sum_up(batches: list[tuple[int, RowBatch]]) -> ClosedRows:
 
 def by_day(closed: ClosedRows) -> list[tuple[slice, ClosedRows]]:
     """Cut closed minutes where a day begins; return which of the minutes each part holds, and the part."""
-    bounds = [0, *(np.flatnonzero(np.diff(closed.at // MINUTES_PER_DAY)) + 1).tolist(), len(closed.at)]
-    if len(bounds) == 2:
+    days = list(_runs(closed.at // MINUTES_PER_DAY))
+    if len(days) == 1:
         return [(slice(0, len(closed.at)), closed)]
-    return [(slice(a, b), _some_minutes(closed, a, b)) for a, b in pairwise(bounds)]
+    return [(slice(a, b), _some_minutes(closed, a, b)) for a, b in days]
 
 
 def _some_minutes(closed: ClosedRows, first: int, end: int) -> ClosedRows:

@@ -111,7 +111,7 @@ class SeriesTable:
     def place_of(self, state: SeriesState, name: SeriesName) -> int | None:
         """Where a series stands, or None if it was never seen."""
         self._know(state)
-        return self._places[name.view].get(name.values) if name.view in self._places else None
+        return self._places.get(name.view, {}).get(name.values)
 
     def service_of(self, state: SeriesState, service: str) -> int | None:
         """Which of the services one is, or None if it was never seen."""

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from streams.delivery.outbox import DeadLetter
 
 Chosen = typer.Argument(metavar="ALERT_ID...", help="Those of these alone; the beginning of an id is enough.")
+_NONE = (
+    "no dead letter is of an alert whose id begins with {!r}: leave ids out to see all there are; "
+    "what was sent again is one no more"
+)
 SendAgain = Callable[[list["DeadLetter"]], None]
 
 
@@ -79,22 +83,11 @@ def _chosen(letters: Sequence[DeadLetter], beginnings: Sequence[str]) -> list[De
     LookupError
         If no alert's id begins so, or several do.
     """
-    known = sorted({letter.alert.alert_id for letter in letters})
-    ids = {_id_of(beginning, known) for beginning in beginnings} or set(known)
+    from streams.last_words import meant_by
+
+    known = {letter.alert.alert_id for letter in letters}
+    ids = {meant_by(beginning, known, _NONE.format(beginning)) for beginning in beginnings} or known
     return [letter for letter in letters if letter.alert.alert_id in ids]
-
-
-def _id_of(beginning: str, known: Sequence[str]) -> str:
-    found = [beginning] if beginning in known else [one for one in known if one.startswith(beginning)]
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        raise LookupError(
-            f"no dead letter is of an alert whose id begins with {beginning!r}: leave ids out to see all there are; "
-            "what was sent again is one no more"
-        )
-    some = ", ".join(found[:5]) + (", …" if len(found) > 5 else "")
-    raise LookupError(f"the ids of {len(found)} alerts begin with {beginning!r}: {some}; give more of it")
 
 
 def _send_again(letters: Sequence[DeadLetter], send: SendAgain, receivers: Collection[str]) -> None:

@@ -14,8 +14,8 @@ an ask that comes twice, or late, does nothing.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Literal
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -77,6 +77,9 @@ class Refused(msgspec.Struct, frozen=True):
     at_seconds: float
     kind: Literal["alert", "digest"] = "alert"
     possible_duplicate: bool = False
+
+
+NumberedT = TypeVar("NumberedT", Entry, Refused)
 
 
 class DeadLetterMessage(msgspec.Struct, frozen=True):
@@ -146,12 +149,8 @@ class KafkaOutbox:
         self._changes = {}
         written = {name: b"".join(parts) for name, parts in pages.items()}
         self._count = int(written.get(_COUNT, b"0"))
-        entries = [msgspec.json.decode(page, type=Entry) for name, page in written.items() if name.startswith(_ENTRY)]
-        self._entries = {entry.number: entry for entry in sorted(entries, key=lambda entry: entry.number)}
-        letters = [
-            msgspec.json.decode(page, type=Refused) for name, page in written.items() if name.startswith(_REFUSED)
-        ]
-        self._refused = {letter.number: letter for letter in sorted(letters, key=lambda letter: letter.number)}
+        self._entries = _by_number(written, _ENTRY, Entry)
+        self._refused = _by_number(written, _REFUSED, Refused)
         self._incidents = {
             name.removeprefix(_INCIDENT): msgspec.json.decode(page, type=Told)
             for name, page in written.items()
@@ -370,6 +369,12 @@ class KafkaOutbox:
 
 def _entry_page(number: int) -> str:
     return f"{_ENTRY}{number:012}"
+
+
+def _by_number(written: Mapping[str, bytes], prefix: str, kind: type[NumberedT]) -> dict[int, NumberedT]:
+    """Return what stands in the pages of a kind, in the order of numbers."""
+    found = [msgspec.json.decode(page, type=kind) for name, page in written.items() if name.startswith(prefix)]
+    return {one.number: one for one in sorted(found, key=lambda one: one.number)}
 
 
 def _refused_page(number: int) -> str:
